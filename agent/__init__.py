@@ -1,0 +1,1 @@
+"""The agent: turns stages into a call, and serves calls."""

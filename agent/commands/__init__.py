@@ -1,0 +1,1 @@
+"""The commands, one group a file; ``agent.__main__`` is the list of them."""

@@ -1,0 +1,1 @@
+"""Plug-ins of the asr stage: one file, or one folder, each."""

@@ -1,0 +1,1 @@
+"""Plug-ins of the llm stage: one file, or one folder, each."""

@@ -1,0 +1,1 @@
+"""Plug-ins of the vad stage: one file, or one folder, each."""
