@@ -1,0 +1,28 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+STRICT = os.environ.get("FIRSTWORD_TESTS") == "all"
+"""Set by .ci/run: what would be a skip on a user's machine is a failure there."""
+
+
+def missing(reason: str) -> None:
+    """Skip the test, or fail it where everything should be installed."""
+    if STRICT:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def speech() -> Path:
+    """Return the folder of human speech that lies beside the project."""
+    folder = ROOT.parent / "shared" / "speech"
+    if not folder.is_dir():
+        missing("the human speech (../shared/speech) is not beside this checkout")
+    return folder
