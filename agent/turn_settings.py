@@ -29,6 +29,6 @@ class TurnSettings(BaseModel):
     longest_ms: int = Field(30_000, ge=2000, le=120_000, description="of one utterance, at most")
     speculate: bool = Field(True, description="prepare the reply at the first pause")
     tries: int = Field(3, ge=1, le=10, description="prepared replies a turn, at most")
-    duck_ms: int = Field(64, ge=0, le=1000, description="of speech before the reply gets quieter")
-    interrupt_ms: int = Field(320, ge=64, le=3000, description="of speech that ends the reply")
+    hold_ms: int = Field(64, ge=0, le=1000, description="of speech before the reply is held")
+    interrupt_ms: int = Field(600, ge=64, le=3000, description="of speech that ends the reply")
     interruptible: bool = Field(True, description="whether the caller may talk over the reply")

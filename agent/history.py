@@ -1,0 +1,147 @@
+"""The conversation as it was heard. Pure: no clock, no I/O.
+
+The history never says what the caller did not hear: a reply that was cut off is cut in it at
+the word that was sounding, known where the voice stamps its words, else reckoned by even speed
+within the clause.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from stages.events import Message, Word
+
+LONGEST = 6_000
+"""Characters of turns that a request carries, at most; the oldest turns are left out first."""
+
+_WORD_END = re.compile(r"[\s　]|(?<=[一-鿿。，、；：？！])")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A clause's place in the reply's audio, in samples at the playout rate."""
+
+    text: str
+    start: int
+    end: int | None = None
+    words: tuple[Word, ...] = ()
+
+    def grown(self, end: int, words: tuple[Word, ...]) -> Span:
+        """Return the span with more audio (and word stamps) in it."""
+        return replace(self, end=end, words=self.words + words)
+
+
+def heard(spans: Iterable[Span], played: int, complete: bool) -> str:
+    """Return the text of what was played of a reply.
+
+    Args:
+        spans: its clauses, in order.
+        played: samples of it that went out.
+        complete: whether it came to its end; then all its text was heard.
+    """
+    if complete:
+        return "".join(span.text for span in spans).strip()
+    return "".join(_heard_of(span, played) for span in spans).strip()
+
+
+def _heard_of(span: Span, played: int) -> str:
+    if span.end is None or played <= span.start:
+        return ""
+    if played >= span.end:
+        return span.text
+    if span.words:
+        return _by_stamps(span, played - span.start)
+    return _by_speed(span.text, (played - span.start) / (span.end - span.start))
+
+
+def _by_stamps(span: Span, played: int) -> str:
+    """Cut after the last word that had ended: stamps are exact, their text may be respelled."""
+    said = sum(word.end <= played for word in span.words)
+    place = 0
+    for word in span.words[:said]:
+        found = span.text.find(word.text, place)
+        place = found + len(word.text) if found >= 0 else place
+    return span.text[:place]
+
+
+def _by_speed(text: str, share: float) -> str:
+    """Cut after the last whole word of that share of the text."""
+    reached = int(len(text) * share)
+    ends = [match.end() for match in _WORD_END.finditer(text) if match.end() <= reached]
+    return text[: ends[-1]] if ends else ""
+
+
+@dataclass(slots=True)
+class _Exchange:
+    turn: int
+    user: str
+    reply: str = ""
+
+
+@dataclass(slots=True)
+class History:
+    """What both sides have said, for the next request.
+
+    Args:
+        system: the character, first in every request so that a prefix cache can hold it.
+        examples: exchanges (user, assistant) that show the character how to answer.
+    """
+
+    system: str
+    examples: Sequence[tuple[str, str]] = ()
+    _exchanges: list[_Exchange] = field(default_factory=list)
+
+    def opening(self) -> tuple[Message, ...]:
+        """Return what every request begins with."""
+        shown = [
+            Message(role, text)
+            for user, assistant in self.examples
+            for role, text in (("user", user), ("assistant", assistant))
+        ]
+        return (Message("system", self.system), *shown)
+
+    def request(self, turn: int, text: str) -> tuple[Message, ...]:
+        """Return the messages of a request with these words as the caller's last."""
+        past = [entry for entry in self._exchanges if entry.turn != turn]
+        return (*self.opening(), *_newest(past, LONGEST - len(text)), Message("user", text))
+
+    def user(self, turn: int, text: str) -> None:
+        """Remember the caller's words; words of the same turn replace the earlier ones."""
+        self._exchanges = [entry for entry in self._exchanges if entry.turn != turn]
+        self._exchanges.append(_Exchange(turn, text))
+
+    def reply(self, turn: int, text: str) -> None:
+        """Remember what was heard of the reply to a turn; turn 0 is the greeting."""
+        for entry in self._exchanges:
+            if entry.turn == turn:
+                entry.reply = text
+                return
+        self._exchanges.append(_Exchange(turn, "", text))
+
+    def __iter__(self) -> Iterator[Message]:
+        return iter(_messages(self._exchanges))
+
+
+def _newest(exchanges: Sequence[_Exchange], room: int) -> list[Message]:
+    kept: list[_Exchange] = []
+    for entry in reversed(exchanges):
+        room -= len(entry.user) + len(entry.reply)
+        if room < 0:
+            break
+        kept.append(entry)
+    return _messages(reversed(kept))
+
+
+def _messages(exchanges: Iterable[_Exchange]) -> list[Message]:
+    """Return the exchanges as chat messages; words without an answer are joined to the next."""
+    messages: list[Message] = []
+    for entry in exchanges:
+        if entry.user and messages and messages[-1].role == "user":
+            messages[-1] = Message("user", f"{messages[-1].content} {entry.user}")
+        elif entry.user:
+            messages.append(Message("user", entry.user))
+        if entry.reply:
+            messages.append(Message("assistant", entry.reply))
+    return messages

@@ -1,0 +1,26 @@
+"""Which words take the word, and which only say "I am listening". Pure."""
+
+from __future__ import annotations
+
+import re
+
+BACKCHANNELS = frozenset(
+    "mm mmm hm hmm mhm mm-hm mm-hmm mmhmm uh-huh uhhuh um yeah yep yes ok okay right sure"
+    " ah oh wow 嗯 嗯嗯 嗯哼 哦 噢 喔 啊 对 对对 对对对 是 是的 好 好的 行 嗯对".split()
+)
+"""Single words (and their repetitions) that a listener says without wanting the word.
+
+The set follows the continuers and assessments that conversation analysis names (Schegloff 1982,
+"Discourse as an interactional achievement"), in the spellings that our recognisers write.
+"""
+
+_PHRASES = frozenset({"i see", "got it", "go on", "uh huh", "mm hm", "mm hmm", "all right"})
+_PUNCTUATION = re.compile(r"[^\w\s'-]+")
+
+
+def is_backchannel(text: str) -> bool:
+    """Tell whether words said over a reply (or none at all) leave it the word."""
+    plain = _PUNCTUATION.sub(" ", text.lower()).split()
+    if not plain or " ".join(plain) in _PHRASES:
+        return True
+    return len(plain) <= 3 and all(word in BACKCHANNELS for word in plain)

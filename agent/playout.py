@@ -1,0 +1,151 @@
+"""Where push meets pull: replies push audio when it is made, the line pulls a frame every 20 ms.
+
+A frame is always given, silence included. Every sample given is counted, so what was heard of a
+reply is known to the sample.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import anyio
+import numpy as np
+
+from agent.history import Span
+from agent.line import FRAME, PLAYOUT_RATE
+from stages.audio import silence
+from stages.events import Samples, Word
+
+LONGEST_AHEAD = 30 * PLAYOUT_RATE
+"""Samples that a reply may be ahead of its playing; then whoever pushes waits."""
+
+FADE = PLAYOUT_RATE // 200
+"""Samples (5 ms) over which sound is faded when it stops or starts in the middle: no clicks."""
+
+
+@dataclass(eq=False)
+class ReplyAudio:
+    """The audio of one reply: pushed by its voice, played once it is its turn.
+
+    Attributes:
+        number: the reply's.
+        played: samples given to the line so far.
+        spans: where each clause lies in it, for the history.
+    """
+
+    number: int
+    played: int = 0
+    spans: list[Span] = field(default_factory=list)
+    finished: bool = False
+    pushed: int = 0
+    _pieces: deque[Samples] = field(default_factory=deque)
+    _room: anyio.Event = field(default_factory=anyio.Event)
+
+    def clause(self, text: str) -> None:
+        """Say that the audio pushed from now on is of this clause."""
+        self.spans.append(Span(text, self.pushed))
+
+    async def push(self, samples: Samples, words: tuple[Word, ...] = ()) -> None:
+        """Add audio at ``PLAYOUT_RATE``; waits while the reply is too far ahead of its playing.
+
+        Cancelled while it waits, nothing was added.
+        """
+        while self.pushed - self.played > LONGEST_AHEAD:
+            self._room = anyio.Event()
+            await self._room.wait()
+        if self.spans:
+            self.spans[-1] = self.spans[-1].grown(self.pushed + len(samples), words)
+        self._pieces.append(samples)
+        self.pushed += len(samples)
+
+    def take(self, count: int) -> Samples:
+        """Return up to that many samples; fewer when there are no more yet."""
+        out: list[Samples] = []
+        while count and self._pieces:
+            piece = self._pieces.popleft()
+            if len(piece) > count:
+                self._pieces.appendleft(piece[count:])
+                piece = piece[:count]
+            out.append(piece)
+            count -= len(piece)
+        taken = np.concatenate(out) if out else silence(0)
+        self.played += len(taken)
+        self._room.set()
+        return taken
+
+    @property
+    def drained(self) -> bool:
+        """Whether everything has been played and nothing more will come."""
+        return self.finished and not self._pieces
+
+
+@dataclass(eq=False)
+class Playout:
+    """The one mouth of a call.
+
+    Args:
+        started: told the reply's number when its first sample is handed to the line.
+        ended: told the reply's number when it has been played to its end.
+    """
+
+    started: Callable[[int], None]
+    ended: Callable[[int], None]
+    underruns: int = 0  # frames in which a reply had begun, and had nothing to give
+    _current: ReplyAudio | None = None
+    _held: bool = False
+    _tail: Samples = field(default_factory=lambda: silence(0))
+
+    def play(self, audio: ReplyAudio) -> None:
+        """Make this reply the one that sounds, from its beginning."""
+        self._current, self._held = audio, False
+
+    def hold(self) -> None:
+        """Pause the reply; it goes on from the same sample."""
+        if self._current is not None and not self._held:
+            self._tail = _faded_out(self._current)
+            self._held = True
+
+    def go_on(self) -> None:
+        """Let a held reply go on."""
+        self._held = False
+
+    def cut(self, number: int) -> None:
+        """End this reply now; what it had still to say is gone."""
+        if self._current is not None and self._current.number == number:
+            if not self._held:
+                self._tail = _faded_out(self._current)
+            self._current, self._held = None, False
+
+    def pull(self) -> Samples:
+        """Return the next ``FRAME`` samples for the line."""
+        current = self._current
+        if current is None or self._held:
+            return self._rest()
+        fresh = current.played == 0
+        samples = current.take(FRAME)
+        if fresh and len(samples):
+            self.started(current.number)
+        if current.drained:
+            self._current = None
+            self.ended(current.number)
+        elif len(samples) < FRAME and not fresh:
+            self.underruns += 1
+        return _padded(samples)
+
+    def _rest(self) -> Samples:
+        tail, self._tail = self._tail, silence(0)
+        return _padded(tail)
+
+
+def _faded_out(audio: ReplyAudio) -> Samples:
+    """Return the next moment of a reply, fading: it is heard, so it counts as played."""
+    moment = audio.take(FADE)
+    return (moment * np.linspace(1, 0, len(moment), dtype=np.float32)).astype(np.float32)
+
+
+def _padded(samples: Samples) -> Samples:
+    if len(samples) == FRAME:
+        return samples
+    return np.concatenate([samples, silence(FRAME - len(samples))])

@@ -1,0 +1,394 @@
+"""Who has the word: the state machine of turn-taking. Pure: no clock, no I/O, no tasks.
+
+Everything that happens in a call is told to ``Turns`` as an event, and it answers with what is
+to be done. Time is the position in the caller's audio, which never stops while the call lasts.
+
+An utterance opens when speech begins, and closes at its endpoint (or when it was only noise).
+At each pause inside it the machine asks for the final transcript and the turn detector's
+opinion; the reply may be prepared on that guess. The endpoint releases it; speech drops it.
+While a reply plays, sound holds it and confirmed speech interrupts it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from agent.endpoint import Evidence, patience_ms
+from agent.interrupt import is_backchannel
+from agent.turn_settings import TurnSettings
+from stages.audio import milliseconds_in, samples_in
+from stages.events import Transcript
+
+FINAL_DEADLINE_MS = 4_000
+"""After an endpoint, how long words are waited for; then the turn is given up."""
+NOISE_MS = 250
+"""Silence after which sound that held a reply, and brought no words, was noise."""
+REMEMBERED_PAUSES = 12
+
+# --- what is to be done ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Send ASR the audio from ``start`` on."""
+
+    utterance: int
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskFinal:
+    """Ask ASR for a final, and the turn detector for its opinion."""
+
+    utterance: int
+    at: int
+    silence: int  # samples
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Tell ASR to forget the utterance."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Work out a reply on a guess: its audio is held, nothing is said or remembered."""
+
+    reply: int
+    turn: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The turn is over: play this reply, prepared or not."""
+
+    reply: int
+    turn: int
+    text: str
+    prepared: bool
+    speech_end: int | None = None  # position after the caller's last speech; none: typed
+    endpoint: int | None = None  # position at which this was decided
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Throw a prepared reply away without a trace."""
+
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Somebody makes a sound: pause the reply."""
+
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """It was nothing: let the reply go on from where it was."""
+
+    reply: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """The caller has the word: end the reply."""
+
+    reply: int
+    speech_start: int | None  # position of the first sample of the interruption; none: typed
+
+
+Action: TypeAlias = Open | AskFinal | Close | Prepare | Release | Drop | Hold | GoOn | Interrupt
+
+
+# --- what is known --------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Utterance:
+    number: int
+    start: int  # of speech, without pre-roll
+    last_speech: int  # position after the last speech
+    silent: bool = False  # a pause is on
+    asked_at: int | None = None  # the pause's AskFinal
+    text: str | None = None  # the final for it
+    complete: float | None = None
+    ended_at: int | None = None  # the endpoint was decided, words are awaited
+    forced: bool = False  # it was too long: it ends, whatever is still said
+
+
+@dataclass(slots=True)
+class _Replying:
+    reply: int
+    turn: int
+    text: str
+    audible: bool = False
+    held: bool = False
+
+
+@dataclass(slots=True)
+class Turns:
+    """The state of turn-taking in one connection.
+
+    Args:
+        settings: the profile's knobs.
+        turn: number of the first turn to come.
+        reply: number of the first reply to come.
+    """
+
+    settings: TurnSettings
+    turn: int = 1
+    reply: int = 1
+    _position: int = 0
+    _run_start: int | None = None  # where the present run of speech frames began
+    _utterance: _Utterance | None = None
+    _utterances: int = 0
+    _prepared: _Replying | None = None
+    _tries: int = 0
+    _speaking: _Replying | None = None
+    _carried: str = ""  # words of a turn whose reply was never heard
+    _pauses: list[float] = field(default_factory=list)
+
+    # --- events -----------------------------------------------------------------------------
+
+    def greet(self) -> list[Action]:
+        """Begin with a greeting, as the reply to nothing."""
+        return [self._release("", None, None)]
+
+    def frame(self, end: int, samples: int, speech: float) -> list[Action]:
+        """Hear a frame: its end position, its length in samples, its speech probability."""
+        self._position = end
+        floor = self.settings.threshold if self._run_start is None else self.settings.release
+        if speech >= floor:
+            return self._sound(end - samples, end)
+        self._run_start = None
+        return self._quiet(end)
+
+    def transcript(self, words: Transcript) -> list[Action]:
+        """Hear what ASR makes of the utterance."""
+        utterance = self._utterance
+        if utterance is None or words.utterance != utterance.number:
+            return []  # news of an utterance that is over
+        if not words.final:
+            return self._maybe_interrupt(words.text)
+        if not utterance.silent or words.upto != utterance.asked_at:
+            return []  # the caller has gone on since
+        utterance.text = words.text.strip()
+        actions = self._maybe_interrupt(utterance.text)
+        if utterance.ended_at is not None:
+            return actions + self._finish(utterance, utterance.ended_at)
+        return actions + self._prepare(utterance)
+
+    def judged(self, utterance: int, at: int, complete: float) -> list[Action]:
+        """Hear the turn detector's opinion of the pause that was asked about at ``at``."""
+        now = self._utterance
+        if now is not None and now.number == utterance and now.asked_at == at:
+            now.complete = complete
+        return []
+
+    def audible(self, reply: int) -> list[Action]:
+        """Hear that a reply's first sample went out."""
+        if self._speaking is not None and self._speaking.reply == reply:
+            self._speaking.audible = True
+        return []
+
+    def over(self, reply: int) -> list[Action]:
+        """Hear that a released reply has ended by itself, or failed."""
+        if self._speaking is not None and self._speaking.reply == reply:
+            self._speaking = None
+        return []
+
+    def typed(self, text: str) -> list[Action]:
+        """Hear a typed message: it ends whatever is going on and is answered at once."""
+        actions = self._drop() + self._interrupt(None)
+        if self._utterance is not None:
+            actions.append(Close(self._utterance.number))
+            self._utterance = None
+        self._carried = ""
+        return [*actions, self._release(text, None, None)]
+
+    @property
+    def busy(self) -> bool:
+        """Whether a turn is under way: somebody speaks, or a reply is being made or played."""
+        return self._utterance is not None or self._speaking is not None
+
+    # --- speech -----------------------------------------------------------------------------
+
+    def _sound(self, start: int, end: int) -> list[Action]:
+        if self._run_start is None:
+            self._run_start = start
+        utterance = self._utterance
+        if utterance is not None and utterance.forced:
+            return self._await_words(utterance, end)
+        if utterance is not None and not utterance.silent:
+            utterance.last_speech = end  # a dip inside a word: no need to be sure again
+        if end - self._run_start < samples_in(self.settings.start_ms):
+            return []
+        if utterance is None:
+            return self._open(self._run_start, end)
+        actions = self._resume(utterance) if utterance.silent else []
+        utterance.last_speech = end
+        return actions + self._over_reply(utterance, end) + self._too_long(utterance, end)
+
+    def _open(self, start: int, end: int) -> list[Action]:
+        self._utterances += 1
+        self._utterance = _Utterance(self._utterances, start, end)
+        begin = max(0, start - samples_in(self.settings.pre_roll_ms))
+        return [Open(self._utterances, begin), *self._over_reply(self._utterance, end)]
+
+    def _resume(self, utterance: _Utterance) -> list[Action]:
+        """Take the pause back: the caller goes on."""
+        assert self._run_start is not None
+        self._pauses.append(milliseconds_in(self._run_start - utterance.last_speech))
+        del self._pauses[:-REMEMBERED_PAUSES]
+        utterance.silent, utterance.asked_at, utterance.ended_at = False, None, None
+        utterance.text, utterance.complete = None, None
+        return self._drop()
+
+    def _too_long(self, utterance: _Utterance, end: int) -> list[Action]:
+        if end - utterance.start < samples_in(self.settings.longest_ms):
+            return []
+        utterance.silent, utterance.asked_at, utterance.ended_at = True, end, end
+        utterance.forced = True
+        return [AskFinal(utterance.number, end, 0)]
+
+    # --- silence ----------------------------------------------------------------------------
+
+    def _quiet(self, end: int) -> list[Action]:
+        utterance = self._utterance
+        if utterance is None:
+            return []
+        silence = end - utterance.last_speech
+        if utterance.ended_at is not None:
+            return self._await_words(utterance, end)
+        if utterance.asked_at is None:
+            if silence < samples_in(self.settings.pause_ms):
+                return []
+            utterance.silent, utterance.asked_at = True, end
+            return [AskFinal(utterance.number, end, silence)]
+        if self._was_noise(utterance, silence):
+            return self._dismiss(utterance)
+        if milliseconds_in(silence) < self._patience(utterance):
+            return []
+        return self._end(utterance, end)
+
+    def _patience(self, utterance: _Utterance) -> float:
+        evidence = Evidence(utterance.complete, utterance.text, tuple(self._pauses))
+        return patience_ms(self.settings, evidence)
+
+    def _was_noise(self, utterance: _Utterance, silence: int) -> bool:
+        """Tell whether what held the reply is over and brought nothing to answer."""
+        if self._speaking is None or utterance.text is None:
+            return False
+        return is_backchannel(utterance.text) and silence >= samples_in(NOISE_MS)
+
+    def _dismiss(self, utterance: _Utterance) -> list[Action]:
+        self._utterance = None
+        return [*self._drop(), *self._go_on(), Close(utterance.number)]
+
+    def _end(self, utterance: _Utterance, end: int) -> list[Action]:
+        utterance.ended_at = end
+        return self._finish(utterance, end) if utterance.text is not None else []
+
+    def _await_words(self, utterance: _Utterance, end: int) -> list[Action]:
+        assert utterance.ended_at is not None
+        if milliseconds_in(end - utterance.ended_at) < FINAL_DEADLINE_MS:
+            return []
+        utterance.text = ""
+        return self._finish(utterance, end)
+
+    def _finish(self, utterance: _Utterance, endpoint: int) -> list[Action]:
+        """Close the utterance at its endpoint and answer it, if it had words."""
+        self._utterance = None
+        close = Close(utterance.number)
+        text = utterance.text or ""
+        if self._speaking is not None and not self.settings.interruptible:
+            text = ""
+        if not text:
+            self._tries = 0
+            return [*self._drop(), *self._go_on(), close]
+        said = self._whole(text)
+        interrupt = self._interrupt(utterance.start)
+        return [*interrupt, close, self._release(said, utterance.last_speech, endpoint)]
+
+    # --- replies ----------------------------------------------------------------------------
+
+    def _whole(self, text: str) -> str:
+        return f"{self._carried} {text}".strip()
+
+    def _prepare(self, utterance: _Utterance) -> list[Action]:
+        if not utterance.text or not self.settings.speculate or self._speaking is not None:
+            return []
+        said = self._whole(utterance.text)
+        if self._prepared is not None and self._prepared.text == said:
+            return []
+        if self._tries >= self.settings.tries:
+            return self._drop()
+        actions = self._drop()
+        self._tries += 1
+        self._prepared = _Replying(self._next_reply(), self.turn, said)
+        return [*actions, Prepare(self._prepared.reply, self.turn, said)]
+
+    def _release(self, text: str, speech_end: int | None, endpoint: int | None) -> Release:
+        prepared = self._prepared
+        if prepared is not None and prepared.text == text:
+            action = Release(prepared.reply, self.turn, text, True, speech_end, endpoint)
+        else:
+            action = Release(self._next_reply(), self.turn, text, False, speech_end, endpoint)
+        self._prepared, self._tries, self._carried = None, 0, ""
+        self._speaking = _Replying(action.reply, action.turn, text)
+        if text:
+            self.turn += 1
+            return action
+        return replace(action, turn=0)  # the greeting belongs to no turn
+
+    def _next_reply(self) -> int:
+        self.reply += 1
+        return self.reply - 1
+
+    def _drop(self) -> list[Action]:
+        if self._prepared is None:
+            return []
+        reply, self._prepared = self._prepared.reply, None
+        return [Drop(reply)]
+
+    # --- barge-in ---------------------------------------------------------------------------
+
+    def _over_reply(self, utterance: _Utterance, end: int) -> list[Action]:
+        """Speech goes on while a reply plays: hold it first, then end it."""
+        speaking = self._speaking
+        if speaking is None or not self.settings.interruptible or self._run_start is None:
+            return []
+        run = end - self._run_start
+        if run >= samples_in(self.settings.interrupt_ms):
+            return self._interrupt(utterance.start)
+        if run >= samples_in(self.settings.hold_ms) and not speaking.held:
+            speaking.held = True
+            return [Hold(speaking.reply)]
+        return []
+
+    def _maybe_interrupt(self, text: str) -> list[Action]:
+        """Words came: they end the reply, unless they only say "I am listening"."""
+        if self._speaking is None or self._utterance is None or is_backchannel(text):
+            return []
+        return self._interrupt(self._utterance.start) if self.settings.interruptible else []
+
+    def _interrupt(self, speech_start: int | None) -> list[Action]:
+        speaking, self._speaking = self._speaking, None
+        if speaking is None:
+            return []
+        if not speaking.audible and speaking.text:
+            # The caller was cut off, or went on: both pieces are one turn, answered anew.
+            self._carried, self.turn = speaking.text, speaking.turn
+        return [Interrupt(speaking.reply, speech_start)]
+
+    def _go_on(self) -> list[Action]:
+        if self._speaking is None or not self._speaking.held:
+            return []
+        self._speaking.held = False
+        return [GoOn(self._speaking.reply)]
