@@ -42,7 +42,8 @@ class Caller:
 
 async def heard(caller: Caller, lines: Sequence[str], **options: int) -> list[Transcript]:
     plugin = find("asr", "scripted")
-    async with plugin.open(ScriptedOptions(lines=tuple(lines), **options), ModelStore(Path())) as asr:
+    chosen = ScriptedOptions(lines=tuple(lines), **options)
+    async with plugin.open(chosen, ModelStore(Path())) as asr:
 
         async def run(source: object, sink: object) -> None:
             await asr.run(Hearing(), source, sink)

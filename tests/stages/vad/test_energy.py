@@ -76,5 +76,6 @@ def test_frames_lose_nothing_even_across_gaps(plan: list[tuple[int, int]]) -> No
 
 async def test_a_profile_finds_it_by_name(tmp_path: Path) -> None:
     plugin = find("vad", "energy")
-    async with plugin.open(EnergyOptions(margin_db=20), ModelStore(tmp_path)) as vad:
+    options = plugin.options.model_validate({"margin_db": 20})
+    async with plugin.open(options, ModelStore(tmp_path)) as vad:
         assert len(await fed(vad.run, pieces(silence(FRAME * 3)))) == 3
