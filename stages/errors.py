@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class FirstWordError(Exception):
@@ -53,6 +54,33 @@ class PluginUnavailable(UserError):
     def __init__(self, kind: str, name: str, reason: str, hint: str = "") -> None:
         self.kind, self.name, self.reason = kind, name, reason
         super().__init__(f"The {kind} stage {name!r} cannot be used: {reason}." + hint)
+
+
+class ModelMissing(UserError):
+    """A model is not in the model store."""
+
+    def __init__(self, name: str, hint: str) -> None:
+        self.name, self.hint = name, hint
+        super().__init__(f"The model {name!r} is not here: {hint}.")
+
+
+class ModelCorrupt(UserError):
+    """A model's file is not the one that the catalogue knows."""
+
+    def __init__(self, name: str, file: Path) -> None:
+        self.name, self.file = name, file
+        super().__init__(
+            f"The model {name!r} cannot be trusted: {file} is not the file that FirstWord knows"
+            f" (its SHA-256 differs). Get it anew with: firstword models pull {name}"
+        )
+
+
+class ModelPullFailed(UserError):
+    """A model could not be brought into the store."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(f"The model {name!r} could not be pulled: {reason}.")
 
 
 class StageError(FirstWordError):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from stages.models import EMBEDDED, ModelStore
+
 ROOT = Path(__file__).resolve().parents[1]
 STRICT = os.environ.get("FIRSTWORD_TESTS") == "all"
 """Set by .ci/run: what would be a skip on a user's machine is a failure there."""
@@ -26,3 +28,13 @@ def speech() -> Path:
     if not folder.is_dir():
         missing("the human speech (../shared/speech) is not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="session")
+def store() -> ModelStore:
+    """Return the model store with the embedded models, all verified."""
+    models = ModelStore()
+    absent = [name for name in EMBEDDED if models.state(name) != "ready"]
+    if absent:
+        missing(f"get the weights with: firstword models pull ({', '.join(absent)} missing)")
+    return models

@@ -1,0 +1,113 @@
+"""``firstword models``: which models there are, bring them, check them."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from typing import Literal
+
+import anyio
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+
+from stages.errors import ModelCorrupt, ModelMissing
+from stages.models import EMBEDDED, Model, ModelStore
+
+_MEGABYTE = 1_000_000
+_LOOK = {"ready": "[green]ready[/]", "missing": "not pulled", "corrupt": "[red]corrupt[/]"}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Describe the command's arguments."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs.add_parser("list", help="show every model, its size, licence, source and state")
+    pull = verbs.add_parser("pull", help="bring models (default: all that run without a service)")
+    pull.add_argument("names", nargs="*", metavar="NAME", help="models to bring")
+    pull.add_argument("--profile", metavar="ID", help="bring what this profile needs")
+    verify = verbs.add_parser("verify", help="read model files again and compare their SHA-256")
+    verify.add_argument("names", nargs="*", metavar="NAME", help="models (default: those here)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what was asked; 0 if all is well, 2 if a model is not as it should be.
+
+    Raises:
+        ModelMissing: a name that nobody knows.
+        ModelPullFailed: a model could not be brought.
+    """
+    store, out = ModelStore(), Console()
+    match options.verb:
+        case "list":
+            return _list(store, out)
+        case "pull":
+            names = options.names or ([] if options.profile else list(EMBEDDED))
+            names += _needed(options.profile) if options.profile else []
+            return _pull(store, list(dict.fromkeys(names)), out)
+        case _:
+            return _verify(store, options.names, out)
+
+
+def _list(store: ModelStore, out: Console) -> int:
+    table = Table(box=None, pad_edge=False, caption=f"in {store.root}", caption_justify="left")
+    for heading in ("NAME", "MB", "LICENCE", "SOURCE", "STATE", "WHAT IT DOES"):
+        justify: Literal["left", "right"] = "right" if heading == "MB" else "left"
+        table.add_column(heading, justify=justify, no_wrap=heading in ("NAME", "STATE"))
+    for model in store.catalogue.values():
+        state = _LOOK[store.state(model.name)]
+        size = f"{model.size / _MEGABYTE:.1f}"
+        table.add_row(model.name, size, model.licence, str(model.source), state, model.summary)
+    out.print(table)
+    return 0
+
+
+def _pull(store: ModelStore, names: list[str], out: Console) -> int:
+    models = [store.model(name) for name in names]
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=out) as bars:
+        tasks = {model.name: _bar(bars, model) for model in models}
+
+        def show(name: str, done: int, total: int) -> None:
+            bars.update(tasks[name], completed=done, total=total)
+
+        anyio.run(store.pull, names, show)
+    out.print(f"{len(names)} models are ready in {store.root}", soft_wrap=True)
+    return 0
+
+
+def _bar(bars: Progress, model: Model) -> TaskID:
+    return bars.add_task(model.name, total=model.transfer)
+
+
+def _verify(store: ModelStore, names: list[str], out: Console) -> int:
+    chosen = names or [name for name in store.catalogue if store.state(name) != "missing"]
+    broken = 0
+    for name in chosen:
+        try:
+            store.verify(name)
+        except (ModelMissing, ModelCorrupt) as error:
+            broken += 1
+            out.print(str(error), style="red", soft_wrap=True)
+        else:
+            out.print(f"{name}: as it should be")
+    return 2 if broken else 0
+
+
+def _needed(profile: str) -> list[str]:
+    """Return the models that a profile's stages name; imported late, other verbs need neither."""
+    loaded = importlib.import_module("agent.profile").load(profile)
+    return list(importlib.import_module("agent.engines").models_of(loaded))
