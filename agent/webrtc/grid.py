@@ -1,0 +1,39 @@
+"""The grid on which sound leaves: one frame every 20 ms, never two at once. Pure."""
+
+from __future__ import annotations
+
+FRAME_SECONDS = 0.020
+SLIP_AFTER = 0.060
+"""Seconds. Later than this, frames are left out: a burst would catch up nothing for the
+listener but raise the delay of a browser's buffer by as much for five seconds."""
+
+
+class Grid:
+    """Frame ``n`` is due at ``start + n`` x 20 ms; after a stall the numbers jump ahead.
+
+    Attributes:
+        number: of the next frame; its time stamp on the wire counts in these.
+        slipped: frames that were left out so far.
+
+    Args:
+        start: when frame 0 is due, in seconds.
+    """
+
+    def __init__(self, start: float) -> None:
+        self._start = start
+        self.number = 0
+        self.slipped = 0
+
+    def due(self, number: int | None = None) -> float:
+        """Return when a frame (the next one, if none is named) is due, in seconds."""
+        return self._start + (self.number if number is None else number) * FRAME_SECONDS
+
+    def take(self, now: float) -> int:
+        """Return the number of the frame that leaves now, and move on."""
+        behind = now - self.due()
+        if behind > SLIP_AFTER:
+            missed = int(behind / FRAME_SECONDS)
+            self.number += missed
+            self.slipped += missed
+        self.number += 1
+        return self.number - 1
