@@ -1,0 +1,34 @@
+"""Profiles: one character a YAML file, read once into a frozen value.
+
+``load("xiaoxiao")`` reads one, ``load_all()`` lists them, broken ones too. A ``Profile`` says
+what was chosen; ``profile.chosen("llm")`` finds that stage and its checked options, with
+``${NAME}`` filled in from the environment, there and nowhere else.
+"""
+
+from agent.profile.shape import (
+    AsrChoice,
+    Choice,
+    Example,
+    LlmChoice,
+    Profile,
+    TurnChoice,
+    VoiceChoice,
+)
+from agent.profile.shelf import Entry, Shelf, default_id, load, load_all
+from agent.profile.stage import Chosen
+
+__all__ = [
+    "AsrChoice",
+    "Choice",
+    "Chosen",
+    "Entry",
+    "Example",
+    "LlmChoice",
+    "Profile",
+    "Shelf",
+    "TurnChoice",
+    "VoiceChoice",
+    "default_id",
+    "load",
+    "load_all",
+]
