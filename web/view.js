@@ -1,0 +1,404 @@
+// The only module that touches the document. Foreign text goes in as text, never as markup.
+
+import { niceAxis, summary } from "./latency-bar.js";
+
+const $ = (id) => document.getElementById(id);
+const STATES = ["connecting", "listening", "thinking", "speaking", "lost"];
+const DECAY = 0.82; // of a meter, each message
+const EARLIER = 6; // turns below the big bar
+
+/** An element with a class, a text and children. */
+function make(tag, className = "", text = "", ...children) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text) element.textContent = text;
+  element.append(...children);
+  return element;
+}
+
+/** -60..0 dB as 0..1: how loud it seems. */
+const loudness = (level) => Math.max(0, Math.min(1, 1 + Math.log10(Math.max(level, 1e-6)) / 3));
+
+const whole = (ms) => String(Math.round(ms));
+const tenth = (ms) => (Math.round(ms * 10) / 10).toFixed(1);
+
+export class View {
+  #do;
+  #t = (key) => key;
+  #profiles = [];
+  #profile = null;
+  #state = "connecting";
+  #typing = false;
+  #muted = false;
+  #entries = new Map(); // id -> {entry, item}
+  #bars = [];
+  #shown = null; // turn in the big bar
+  #microphones = [[], ""];
+  #levels = [0, 0];
+  #frame = null;
+
+  /** `actions`: {call(profile, withMicrophone), hangUp, mute, say(text), language, microphone(id)}. */
+  constructor(actions) {
+    this.#do = actions;
+    $("picker").addEventListener("submit", (event) => {
+      event.preventDefault();
+      actions.call(this.#picked(), true);
+    });
+    $("call-typing").addEventListener("click", () => actions.call(this.#picked(), false));
+    $("hangup").addEventListener("click", actions.hangUp);
+    $("mute").addEventListener("click", actions.mute);
+    $("language").addEventListener("click", actions.language);
+    $("microphone").addEventListener("change", (event) => actions.microphone(event.target.value));
+    $("typing").addEventListener("submit", (event) => this.#say(event));
+    $("token").addEventListener("cancel", (event) => event.preventDefault());
+  }
+
+  /** Show everything in another language. */
+  speak(language, t) {
+    this.#t = t;
+    document.documentElement.lang = language;
+    for (const element of document.querySelectorAll("[data-t]")) {
+      element.textContent = t(element.dataset.t);
+    }
+    $("language").textContent = t("language");
+    $("language").setAttribute("aria-label", t("languageLabel"));
+    $("words").placeholder = t("typeHere");
+    $("earlier").setAttribute("aria-label", t("earlier"));
+    this.showState(this.#state);
+    this.showMuted(this.#muted);
+    this.showMicrophones(...this.#microphones);
+    for (const { entry } of this.#entries.values()) this.showEntry(entry);
+    if (this.#bars.length > 0) this.showWait(this.#bars, this.#shown);
+  }
+
+  // --- sentences -------------------------------------------------------------------------
+
+  /** A sentence that matters, with buttons: {label: what it does}. */
+  notice(sentence, actions = {}) {
+    const all = { ...actions, [this.#t("close")]: () => {} };
+    const buttons = Object.entries(all).map(([label, act]) => {
+      const button = make("button", "quiet", label);
+      button.type = "button";
+      button.addEventListener("click", () => {
+        this.clearNotice();
+        act();
+      });
+      return button;
+    });
+    $("notice-text").textContent = sentence;
+    $("notice-actions").replaceChildren(...buttons);
+    $("notice").hidden = false;
+  }
+
+  clearNotice() {
+    $("notice").hidden = true;
+  }
+
+  /** For screen readers only, once the line is quiet. */
+  announce(sentence) {
+    $("status").textContent = sentence;
+  }
+
+  /** Resolves to the token that the caller enters. */
+  askToken(help) {
+    $("token-help").textContent = help;
+    $("token-value").value = "";
+    if (!$("token").open) $("token").showModal();
+    return new Promise((resolve) => {
+      $("token").addEventListener("close", () => resolve($("token-value").value), { once: true });
+    });
+  }
+
+  // --- before the call -------------------------------------------------------------------
+
+  showCharacters(profiles, remembered) {
+    this.#profiles = profiles;
+    const first =
+      profiles.find((profile) => profile.id === remembered) ??
+      profiles.find((profile) => profile.default) ??
+      profiles[0];
+    $("characters").replaceChildren(
+      ...profiles.map((profile) => this.#card(profile, profile === first)),
+    );
+    $("call").disabled = false;
+    $("call-typing").disabled = false;
+  }
+
+  showMicrophones(devices, chosen) {
+    this.#microphones = [devices, chosen];
+    const known = devices.filter((device) => device.id !== "default");
+    $("device").hidden = known.length === 0;
+    const options = [{ id: "", name: this.#t("defaultMicrophone") }, ...known];
+    $("microphone").replaceChildren(...options.map(({ id, name }) => new Option(name, id)));
+    $("microphone").value = known.some((device) => device.id === chosen) ? chosen : "";
+  }
+
+  showLobby() {
+    document.body.dataset.phase = "idle";
+    $("lobby").hidden = false;
+    $("room").hidden = this.#entries.size === 0 && this.#bars.length === 0;
+    $("voice").srcObject = null;
+    this.showLevels(0, 0);
+    $("call").focus();
+  }
+
+  #card(profile, checked) {
+    const input = make("input");
+    Object.assign(input, { type: "radio", name: "character", value: profile.id, checked });
+    const name = make("span", "name", profile.name);
+    const greeting = make("span", "greeting", profile.greeting ?? "");
+    const text = make("span", "text", "", name, greeting);
+    if (profile.language) text.lang = profile.language;
+    const face = make("span", "face");
+    this.#paint(face, profile);
+    return make("label", "card", "", input, face, text);
+  }
+
+  #picked() {
+    const id = new FormData($("picker")).get("character");
+    return this.#profiles.find((profile) => profile.id === id);
+  }
+
+  /** An avatar is a picture of the agent's own, or an emoji; else the first letter of the name. */
+  #paint(face, { avatar, name }) {
+    face.setAttribute("aria-hidden", "true");
+    if (avatar?.startsWith("/avatars/")) {
+      const picture = make("img");
+      Object.assign(picture, { src: avatar, alt: "" });
+      face.replaceChildren(picture);
+    } else {
+      face.textContent = avatar || name.slice(0, 1);
+    }
+  }
+
+  // --- the call --------------------------------------------------------------------------
+
+  showCall(profile, typing) {
+    this.#profile = profile;
+    this.#typing = typing;
+    this.#entries.clear();
+    this.#bars = [];
+    this.#shown = null;
+    document.body.dataset.phase = "call";
+    $("lobby").hidden = true;
+    $("room").hidden = false;
+    $("conversation").replaceChildren();
+    // With a microphone nothing is read out: a screen reader's voice would reach the agent.
+    $("conversation").setAttribute("aria-live", typing ? "polite" : "off");
+    this.#paint($("face"), profile);
+    this.showName(profile.name);
+    this.showState("connecting");
+    this.showMuted(false);
+    this.silence(false);
+    $("wait-turn").hidden = true;
+    $("wait-empty").hidden = false;
+    $("wait-summary").textContent = "";
+    $("earlier").hidden = true;
+    (typing ? $("words") : $("hangup")).focus();
+  }
+
+  showName(name) {
+    $("who-name").textContent = name;
+    $("meter-agent-label").textContent = name;
+  }
+
+  showState(state) {
+    this.#state = state;
+    for (const other of STATES) document.body.classList.toggle(other, other === state);
+    $("state-text").textContent = this.#t(state);
+  }
+
+  showMuted(muted) {
+    this.#muted = muted;
+    $("mute").disabled = this.#typing;
+    $("mute").setAttribute("aria-pressed", String(muted));
+    const key = this.#typing ? "noMicrophone" : muted ? "unmute" : "mute";
+    $("mute-text").textContent = this.#t(key);
+  }
+
+  /** 0..1 each; falls slowly, so that eyes can follow. */
+  showLevels(you, agent) {
+    this.#levels = [you, agent].map((level, i) =>
+      Math.max(loudness(level), this.#levels[i] * DECAY),
+    );
+    this.#frame ??= requestAnimationFrame(() => {
+      this.#frame = null;
+      [$("meter-you").value, $("meter-agent").value] = this.#levels;
+      $("face").style.setProperty("--level", this.#levels[1].toFixed(2));
+    });
+  }
+
+  play(stream) {
+    $("voice").srcObject = stream;
+    $("voice").play().catch((error) => {
+      if (error.name !== "AbortError") this.notice(error.message);
+    });
+  }
+
+  /** Nothing of the agent is to be heard, from this moment on. */
+  silence(silent) {
+    $("voice").muted = silent;
+  }
+
+  showEntry(entry) {
+    const old = this.#entries.get(entry.id)?.item;
+    const list = $("conversation");
+    const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 60;
+    const item = this.#entryItem(entry);
+    this.#entries.set(entry.id, { entry, item });
+    if (old) {
+      old.replaceWith(item);
+    } else {
+      const later = [...this.#entries.values()]
+        .filter(({ entry: other }) => other !== entry)
+        .find(({ entry: other }) => (other.turn - entry.turn || other.rank - entry.rank) > 0);
+      list.insertBefore(item, later?.item ?? null);
+    }
+    if (atEnd) list.scrollTop = list.scrollHeight;
+  }
+
+  #entryItem({ who, text, stable, final, interrupted }) {
+    const name = who === "caller" ? this.#t("you") : this.#profile.name;
+    const item = make("li", who, "", make("span", "away", `${name}: `));
+    const words = make("p", "", "", make("span", "", text.slice(0, stable)));
+    if (!final && who === "caller") {
+      words.append(make("span", "unsure", text.slice(stable)), make("span", "caret"));
+      item.setAttribute("aria-label", this.#t("stillSaying"));
+    }
+    if (interrupted) {
+      const cut = make("span", "cut", this.#t("interrupted"));
+      cut.title = this.#t("interruptedHelp");
+      words.append(" ", cut);
+    }
+    item.append(words);
+    return item;
+  }
+
+  #say(event) {
+    event.preventDefault();
+    const text = $("words").value.trim();
+    if (text && this.#do.say(text)) $("words").value = "";
+  }
+
+  // --- the wait --------------------------------------------------------------------------
+
+  /** All bars of the call so far; `turn` becomes the big one. */
+  showWait(bars, turn) {
+    this.#bars = bars;
+    this.#shown = turn;
+    const bar = bars.find((other) => other.turn === turn);
+    const all = summary(bars);
+    $("wait-empty").hidden = true;
+    $("wait-turn").hidden = false;
+    $("wait-summary").textContent =
+      all?.count > 1
+        ? this.#t("summary", { ...all, median: whole(all.median), slowest: whole(all.slowest) })
+        : "";
+    $("total").textContent = bar.total === null ? "–" : whole(bar.total);
+    $("total-meaning").textContent = `${this.#t("turn", bar)} · ${this.#t(meaning(bar))}`;
+    $("bar").replaceChildren(...this.#segments(bar));
+    $("bar").setAttribute("aria-label", this.#described(bar));
+    $("legend").replaceChildren(...bar.spans.map((span) => this.#legendItem(span)));
+    $("wait-notes").replaceChildren(...this.#notes(bar).map((note) => make("li", "", note)));
+    $("tables").replaceChildren(this.#spanTable(bar), this.#markTable(bar));
+    this.#showEarlier(bars, turn);
+  }
+
+  #segments({ spans }) {
+    return spans
+      .filter((span) => span.share > 0)
+      .map((span) => {
+        const segment = make("span", `segment ${span.kind}`);
+        segment.style.setProperty("--share", String(span.share));
+        segment.title = this.#t("spanLabel", { name: this.#named(span), ms: whole(span.ms) });
+        return segment;
+      });
+  }
+
+  #described(bar) {
+    const spans = bar.spans
+      .map((span) => this.#t("spanLabel", { name: this.#named(span), ms: whole(span.ms) }))
+      .join(", ");
+    const total = bar.total === null ? "–" : whole(bar.total);
+    return this.#t("barLabel", { turn: bar.turn, total, spans });
+  }
+
+  #named({ name, kind }) {
+    return kind === "other" ? name : this.#t(`span.${kind}`);
+  }
+
+  #legendItem(span) {
+    const ms = make("b", "", whole(span.ms), make("small", "", "ms"));
+    return make("li", span.kind, "", make("i"), make("span", "", this.#named(span)), ms);
+  }
+
+  #notes(bar) {
+    const notes = [...bar.trouble];
+    if (bar.saved > 0) notes.push(this.#t("noteSaved", { ms: whole(bar.saved) }));
+    if (bar.bargeIn !== null) notes.push(this.#t("noteBargeIn", { ms: whole(bar.bargeIn) }));
+    if (bar.vadEnd) notes.push(this.#t("noteVad"));
+    if (bar.ear && bar.uncertainty !== null) {
+      notes.push(this.#t("noteUncertainty", { ms: tenth(bar.uncertainty) }));
+    }
+    return notes;
+  }
+
+  #spanTable(bar) {
+    const rows = bar.spans.map((span) => [
+      this.#named(span),
+      tenth(span.from),
+      tenth(span.ms),
+      span.hidden > 0 ? tenth(span.hidden) : "",
+    ]);
+    if (bar.total !== null) rows.push([this.#t("sum"), "", tenth(bar.total), ""]);
+    const heads = ["span", "from", "length", "hidden"];
+    return this.#table(this.#t("tableSpans", bar), heads, rows);
+  }
+
+  #markTable(bar) {
+    const rows = bar.marks.map(({ name, ms }) => [this.#t(`mark.${name}`), tenth(ms)]);
+    return this.#table(this.#t("tableMarks", bar), ["event", "at"], rows);
+  }
+
+  #table(caption, heads, rows) {
+    const head = make("tr", "", "", ...heads.map((key) => make("th", "", this.#t(key))));
+    head.querySelectorAll("th").forEach((cell) => (cell.scope = "col"));
+    const body = rows.map(([first, ...rest]) => {
+      const name = make("th", "", first);
+      name.scope = "row";
+      return make("tr", "", "", name, ...rest.map((text) => make("td", "", text)));
+    });
+    const parts = [make("thead", "", "", head), make("tbody", "", "", ...body)];
+    return make("table", "", "", make("caption", "", caption), ...parts);
+  }
+
+  #showEarlier(bars, turn) {
+    const recent = bars.slice(-EARLIER);
+    const axis = niceAxis(Math.max(...recent.map((bar) => bar.end)));
+    $("earlier").hidden = recent.length < 2;
+    const focused = document.activeElement?.dataset?.turn;
+    const buttons = recent.map((bar) => {
+      const small = make("span", "bar small", "", ...this.#segments(bar));
+      small.style.setProperty("--length", String(Math.max(0, bar.end) / axis));
+      small.setAttribute("aria-hidden", "true");
+      const track = make("span", "track", "", small);
+      const total = make("span", "ms", bar.total === null ? "–" : `${whole(bar.total)} ms`);
+      const name = make("span", "turn", this.#t("turn", bar));
+      const button = make("button", "", "", name, track, total);
+      button.type = "button";
+      button.dataset.turn = bar.turn;
+      button.setAttribute("aria-pressed", String(bar.turn === turn));
+      button.addEventListener("click", () => this.showWait(this.#bars, bar.turn));
+      return button;
+    });
+    $("earlier").replaceChildren(...buttons);
+    buttons.find((button) => button.dataset.turn === focused)?.focus();
+  }
+}
+
+function meaning({ total, ear, from }) {
+  if (total === null) return "waitNoSound";
+  if (from === "speech_end") return ear ? "meaningEar" : "meaningMedia";
+  if (from === "endpoint") return ear ? "meaningTyped" : "meaningTypedMedia";
+  return "meaningOther";
+}
