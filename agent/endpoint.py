@@ -12,20 +12,28 @@ from dataclasses import dataclass
 
 from agent.turn_settings import TurnSettings
 
-HANGING_EN = frozenset(
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+HANGING_EN = _words(
     "a an the and or but so because if when while that which who whose of to for from with at by"
     " in on into about my your his her our their its is are was were am be been i'm i we you he"
     " she they it's can could would should will not very really just like than as then also"
-    " please need want".split()
+    " please need want"
 )
 """Words on which an English sentence seldom ends."""
 
-FILLERS = frozenset("um uh uhm umm er erm hmm hm mm well ah eh".split())
-HANGING_ZH = re.compile(r"(?:然后|但是|因为|所以|如果|就是|那个|这个|还有|或者|以及|而且|嗯+|呃+|额+|的话|和|跟|把|被|给|在|是|的)$")
-NUMBER_WORDS = frozenset(
+FILLERS = _words("um uh uhm umm er erm hmm hm mm well ah eh")
+HANGING_ZH = re.compile(
+    r"(?:然后|但是|因为|所以|如果|就是|那个|这个|还有|或者|以及|而且|的话"
+    r"|嗯+|呃+|额+|和|跟|把|被|给|在|是|的)$"
+)
+NUMBER_WORDS = _words(
     "zero oh one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
     " fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty"
-    " ninety hundred thousand double triple point".split()
+    " ninety hundred thousand double triple point"
 )
 _NUMERAL_ZH = re.compile(r"[零〇一二两三四五六七八九十百千万点\d]{2,}$")
 _TOKEN = re.compile(r"[\w'’]+")

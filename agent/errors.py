@@ -1,9 +1,9 @@
 """The agent's branch of the tree of errors in ``stages.errors``.
 
-    UserError
-    ├── ProfileError      a profile that cannot be used: file, line, field, what is allowed
-    ├── NotPossible       a command that cannot do what it was asked: broken wav, port in use …
-    └── CallRefused       a call that the server does not take; carries the HTTP status
+UserError
+├── ProfileError      a profile that cannot be used: file, line, field, what is allowed
+├── NotPossible       a command that cannot do what it was asked: broken wav, port in use …
+└── CallRefused       a call that the server does not take; carries the HTTP status
 """
 
 from __future__ import annotations

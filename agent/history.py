@@ -85,27 +85,16 @@ class History:
     """What both sides have said, for the next request.
 
     Args:
-        system: the character, first in every request so that a prefix cache can hold it.
-        examples: exchanges (user, assistant) that show the character how to answer.
+        opening: what every request begins with, so that a prefix cache can hold it.
     """
 
-    system: str
-    examples: Sequence[tuple[str, str]] = ()
+    opening: tuple[Message, ...]
     _exchanges: list[_Exchange] = field(default_factory=list)
-
-    def opening(self) -> tuple[Message, ...]:
-        """Return what every request begins with."""
-        shown = [
-            Message(role, text)
-            for user, assistant in self.examples
-            for role, text in (("user", user), ("assistant", assistant))
-        ]
-        return (Message("system", self.system), *shown)
 
     def request(self, turn: int, text: str) -> tuple[Message, ...]:
         """Return the messages of a request with these words as the caller's last."""
         past = [entry for entry in self._exchanges if entry.turn != turn]
-        return (*self.opening(), *_newest(past, LONGEST - len(text)), Message("user", text))
+        return (*self.opening, *_newest(past, LONGEST - len(text)), Message("user", text))
 
     def user(self, turn: int, text: str) -> None:
         """Remember the caller's words; words of the same turn replace the earlier ones."""

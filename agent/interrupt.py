@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
-BACKCHANNELS = frozenset(
+_EN = (
     "mm mmm hm hmm mhm mm-hm mm-hmm mmhmm uh-huh uhhuh um yeah yep yes ok okay right sure"
-    " ah oh wow 嗯 嗯嗯 嗯哼 哦 噢 喔 啊 对 对对 对对对 是 是的 好 好的 行 嗯对".split()
+    " ah oh wow"
 )
+_ZH = "嗯 嗯嗯 嗯哼 哦 噢 喔 啊 对 对对 对对对 是 是的 好 好的 行 嗯对"
+BACKCHANNELS = frozenset((*_EN.split(), *_ZH.split()))
 """Single words (and their repetitions) that a listener says without wanting the word.
 
 The set follows the continuers and assessments that conversation analysis names (Schegloff 1982,

@@ -10,7 +10,7 @@ from stages.contracts import Source
 from stages.events import Audio, Samples
 
 PLAYOUT_RATE = 24_000
-"""Hz, mono: what the speaking lane plays; what Opus at voice rates can carry, and most voices give."""
+"""Hz, mono: what most voices give, and what Opus carries well at 24 to 32 kb/s."""
 
 FRAME = PLAYOUT_RATE // 50
 """Samples of one 20 ms frame of playout."""
@@ -29,6 +29,9 @@ class Line(Protocol):
     audio: Source[Audio]
     inbox: Source[FromPage]
 
+    async def run(self) -> None:
+        """Carry audio and messages until the caller is gone; the call starts this once."""
+
     def send(self, message: ToPage) -> None:
         """Queue a message for the page; never waits. A full queue drops the oldest and counts."""
 
@@ -40,7 +43,7 @@ class Line(Protocol):
         """
 
     def play(self, pull: Callable[[], Samples]) -> None:
-        """Ask ``pull`` for ``FRAME`` samples (float32) every 20 ms from now on, on the line's grid."""
+        """Ask ``pull`` for ``FRAME`` samples (float32) every 20 ms from now on."""
 
     async def close(self, reason: str) -> None:
         """Say goodbye and free everything; within 2 s, cancelled or not."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 import numpy as np
@@ -46,6 +46,11 @@ class ReplyAudio:
     def clause(self, text: str) -> None:
         """Say that the audio pushed from now on is of this clause."""
         self.spans.append(Span(text, self.pushed))
+
+    def forget_words(self) -> None:
+        """Give up the present clause's word stamps: another voice says it again."""
+        if self.spans:
+            self.spans[-1] = replace(self.spans[-1], words=())
 
     async def push(self, samples: Samples, words: tuple[Word, ...] = ()) -> None:
         """Add audio at ``PLAYOUT_RATE``; waits while the reply is too far ahead of its playing.

@@ -184,24 +184,21 @@ class Turns:
             return actions + self._finish(utterance, utterance.ended_at)
         return actions + self._prepare(utterance)
 
-    def judged(self, utterance: int, at: int, complete: float) -> list[Action]:
+    def judged(self, utterance: int, at: int, complete: float) -> None:
         """Hear the turn detector's opinion of the pause that was asked about at ``at``."""
         now = self._utterance
         if now is not None and now.number == utterance and now.asked_at == at:
             now.complete = complete
-        return []
 
-    def audible(self, reply: int) -> list[Action]:
+    def audible(self, reply: int) -> None:
         """Hear that a reply's first sample went out."""
         if self._speaking is not None and self._speaking.reply == reply:
             self._speaking.audible = True
-        return []
 
-    def over(self, reply: int) -> list[Action]:
-        """Hear that a released reply has ended by itself, or failed."""
+    def over(self, reply: int) -> None:
+        """Hear that a released reply has ended by itself."""
         if self._speaking is not None and self._speaking.reply == reply:
             self._speaking = None
-        return []
 
     def typed(self, text: str) -> list[Action]:
         """Hear a typed message: it ends whatever is going on and is answered at once."""
@@ -312,19 +309,20 @@ class Turns:
         if not text:
             self._tries = 0
             return [*self._drop(), *self._go_on(), close]
-        said = self._whole(text)
+        said = self.said_with(text)
         interrupt = self._interrupt(utterance.start)
         return [*interrupt, close, self._release(said, utterance.last_speech, endpoint)]
 
     # --- replies ----------------------------------------------------------------------------
 
-    def _whole(self, text: str) -> str:
+    def said_with(self, text: str) -> str:
+        """Return the whole of the turn with these words as its newest piece."""
         return f"{self._carried} {text}".strip()
 
     def _prepare(self, utterance: _Utterance) -> list[Action]:
         if not utterance.text or not self.settings.speculate or self._speaking is not None:
             return []
-        said = self._whole(utterance.text)
+        said = self.said_with(utterance.text)
         if self._prepared is not None and self._prepared.text == said:
             return []
         if self._tries >= self.settings.tries:

@@ -1,16 +1,16 @@
 """The tree of errors: each is a sentence (what, where, what is allowed) with facts as attributes.
 
-    FirstWordError
-    ├── UserError                the caller of the program can mend it: exit code 2, or a 4xx
-    │   ├── UnknownPlugin        no stage of that name
-    │   ├── PluginConflict       two plug-ins of one name
-    │   ├── PluginUnavailable    a package that the plug-in needs is not installed
-    │   ├── ModelMissing         not in the model store; says the command that pulls it
-    │   ├── ModelCorrupt         a file's SHA-256 is not the known one
-    │   └── ModelPullFailed      no network, no space, no such file
-    └── StageError               a stage failed in a call
-        ├── Transient            may work next time: retry, then fall back
-        └── Unusable             will not work in this call: fall back at once
+FirstWordError
+├── UserError                the caller of the program can mend it: exit code 2, or a 4xx
+│   ├── UnknownPlugin        no stage of that name
+│   ├── PluginConflict       two plug-ins of one name
+│   ├── PluginUnavailable    a package that the plug-in needs is not installed
+│   ├── ModelMissing         not in the model store; says the command that pulls it
+│   ├── ModelCorrupt         a file's SHA-256 is not the known one
+│   └── ModelPullFailed      no network, no space, no such file
+└── StageError               a stage failed in a call
+    ├── Transient            may work next time: retry, then fall back
+    └── Unusable             will not work in this call: fall back at once
 """
 
 from __future__ import annotations

@@ -46,12 +46,17 @@ def _provider(point: EntryPoint) -> str:
     return point.dist.name if point.dist else point.value
 
 
+def _hint(point: EntryPoint) -> str:
+    if not point.extras:
+        return ""
+    return f" Install it with: pip install 'firstword[{point.extras[0]}]'"
+
+
 def _load(kind: Kind, point: EntryPoint) -> Plugin[Any]:
     try:
         plugin = point.load()
     except ImportError as error:
-        extra = f" Install it with: pip install 'firstword[{point.extras[0]}]'" if point.extras else ""
-        raise PluginUnavailable(kind, point.name, str(error), extra) from error
+        raise PluginUnavailable(kind, point.name, str(error), _hint(point)) from error
     if not isinstance(plugin, Plugin):
         raise PluginUnavailable(kind, point.name, f"{point.value} is no stages.contracts.Plugin")
     return plugin

@@ -151,6 +151,12 @@ _MOONSHINE = Model(
             249974,
             "6884b35fd6377d4c4d32336a0bc152f36b64d1e45b6503683cdc238250a8472d",
         ),
+        File(  # no weights: a human reading of Dickens, with which the demo calls
+            "two_cities.wav",
+            "moonshine_voice/assets/two_cities.wav",
+            4260326,
+            "f3348494d77cb74a02862f5e685ed09faf3e75832c5cc5c80703282c2cd8b52e",
+        ),
     ),
 )
 

@@ -1,0 +1,144 @@
+"""The house of calls: admits them, knows them by name and session, and ends them in time."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskGroup
+
+from agent.call import Call
+from agent.engines import Engines, open_engines
+from agent.errors import CallRefused
+from agent.profile import Profile, load
+from agent.server import Started
+from agent.timeline import TurnRecord
+from agent.trace import Traces, open_traces
+from agent.webrtc import IceSettings, answer
+from stages.errors import StageError, UserError
+from stages.models import ModelStore
+
+BUSY_S = 30
+"""Seconds after which a refused caller is told to try again: a short call's length."""
+
+
+@dataclass(eq=False)
+class CallHouse:
+    """Every call of a server."""
+
+    limit: int
+    default_profile: str
+    ice: IceSettings
+    engines: Engines
+    traces: Traces
+    _tasks: TaskGroup
+    _calls: dict[str, Call] = field(default_factory=dict)
+    _coming: int = 0  # calls that are being set up
+    _closing: bool = False
+    _empty: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def count(self) -> int:
+        """Calls under way."""
+        return len(self._calls) + self._coming
+
+    async def start(self, offer_sdp: str, profile_id: str | None, session: str | None) -> Started:
+        """Answer an offer: begin a call, or go on with the one of that session.
+
+        Raises:
+            CallRefused: no room, no such session, no such profile, an SDP that is none.
+        """
+        if session is not None:
+            return await self._again(offer_sdp, session)
+        if self._closing or self.count >= self.limit:
+            raise CallRefused(503, self._no_room(), BUSY_S)
+        self._coming += 1
+        try:
+            return await self._begin(offer_sdp, profile_id or self.default_profile)
+        finally:
+            self._coming -= 1
+
+    async def hang_up(self, call: str) -> bool:
+        """End a call; false when there is none of that name."""
+        if call not in self._calls:
+            return False
+        await self._calls[call].hang_up("hung up")
+        return True
+
+    async def drain(self, deadline_s: float) -> None:
+        """Take no more calls; let the running replies end, then the calls, by the deadline."""
+        self._closing = True
+        with anyio.move_on_after(deadline_s):
+            async with anyio.create_task_group() as tasks:
+                for call in list(self._calls.values()):
+                    tasks.start_soon(call.drain)
+            while self._calls:
+                self._empty = anyio.Event()
+                await self._empty.wait()
+
+    async def warm(self, profile: Profile) -> None:
+        """Open a profile's stages before the first call asks for them."""
+        await self.engines.stages(profile)
+
+    async def _begin(self, offer_sdp: str, profile_id: str) -> Started:
+        try:
+            profile = load(profile_id)
+            stages = await self.engines.stages(profile)
+        except (UserError, StageError) as error:
+            raise CallRefused(400, str(error)) from error
+        line, answer_sdp = await answer(offer_sdp, self.ice)
+        call = Call(_name(), secrets.token_urlsafe(24), profile, stages, self._keep)
+        self._calls[call.name] = call
+        self._tasks.start_soon(self._run, call, line)
+        return Started(call.name, call.session, answer_sdp)
+
+    async def _again(self, offer_sdp: str, session: str) -> Started:
+        for call in self._calls.values():
+            if secrets.compare_digest(call.session, session):
+                line, answer_sdp = await answer(offer_sdp, self.ice)
+                await call.connect(line)
+                return Started(call.name, call.session, answer_sdp)
+        raise CallRefused(404, "That call is over; start a new one.")
+
+    async def _run(self, call: Call, line) -> None:  # type: ignore[no-untyped-def]
+        try:
+            await call.run(line)
+        finally:
+            del self._calls[call.name]
+            if not self._calls:
+                self._empty.set()
+
+    def _keep(self, record: TurnRecord) -> None:
+        self.traces.put(record)
+
+    def _no_room(self) -> str:
+        if self._closing:
+            return "The server is stopping; try again in a while."
+        return f"All {self.limit} lines are busy; try again in a while."
+
+
+def _name() -> str:
+    return secrets.token_hex(6)
+
+
+@asynccontextmanager
+async def open_calls(
+    *,
+    limit: int,
+    default_profile: str,
+    ice: IceSettings,
+    models: Path | None = None,
+    traces: Path | None = None,
+) -> AsyncIterator[CallHouse]:
+    """Open a house of calls; leaving the block ends whatever is still going on in it."""
+    async with (
+        open_traces(traces) as kept,
+        open_engines(ModelStore(models)) as engines,
+        anyio.create_task_group() as tasks,
+    ):
+        yield CallHouse(limit, default_profile, ice, engines, kept, tasks)
+        tasks.cancel_scope.cancel()

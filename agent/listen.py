@@ -1,0 +1,189 @@
+"""The listening lane: what the caller says becomes frames, words, and decisions about turns.
+
+Nothing here waits for a model: audio always flows, and ``Turns`` is told of everything.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from time import monotonic
+
+import anyio
+import numpy as np
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectSendStream
+
+from agent.line import Line
+from agent.messages import Heard
+from agent.profile import Profile
+from agent.replies import Replies
+from agent.timeline import Mark
+from agent.turn import (
+    Action,
+    AskFinal,
+    Close,
+    Drop,
+    GoOn,
+    Hold,
+    Interrupt,
+    Open,
+    Prepare,
+    Release,
+    Turns,
+)
+from stages.audio import samples_in
+from stages.contracts import Source, Turn
+from stages.errors import StageError, Transient
+from stages.events import (
+    AsrInput,
+    Audio,
+    Pause,
+    PauseContext,
+    Samples,
+    Transcript,
+    UtteranceEnd,
+    UtteranceStart,
+    VadFrame,
+)
+
+JUDGED = samples_in(8_000)
+"""Samples of an utterance that a turn detector gets, at most."""
+JUDGE_S = 1.0
+"""How long its opinion is waited for; the decision does not wait for it."""
+
+
+@dataclass(eq=False)
+class Ears:
+    """Tells ``Turns`` what is heard, and does what it decides.
+
+    Args:
+        asr: where utterances go; bounded, and full only when ASR has stopped working.
+    """
+
+    line: Line
+    profile: Profile
+    turns: Turns
+    replies: Replies
+    detector: Turn
+    asr: MemoryObjectSendStream[AsrInput]
+    tasks: TaskGroup
+    _recent: deque[Audio] = field(default_factory=deque)  # the utterance so far, or the pre-roll
+    _open: int | None = None
+    _text: str = ""
+    _final_at: float = 0.0
+    _lag: float = 0.0  # seconds from the arrival of the newest frame to its being judged here
+
+    async def frames(self, source: Source[VadFrame]) -> None:
+        """Hear frames until the caller is gone; then tell ASR that nothing more comes."""
+        async with source, self.asr:
+            async for frame in source:
+                audio = frame.audio
+                self._lag = monotonic() - self.line.spoken_at(audio.end)
+                self._remember(audio)
+                if self._open is not None:
+                    self._tell(audio)
+                self.act(self.turns.frame(audio.end, len(audio.samples), frame.speech))
+
+    async def words(self, source: Source[Transcript]) -> None:
+        """Hear words until ASR ends."""
+        async with source:
+            async for transcript in source:
+                if transcript.utterance != self._open:
+                    continue
+                self._text = transcript.text
+                if transcript.final:
+                    self._final_at = monotonic()
+                self._show(transcript)
+                self.act(self.turns.transcript(transcript))
+
+    def act(self, actions: list[Action]) -> None:
+        """Do what was decided."""
+        for action in actions:
+            match action:
+                case Open():
+                    self._do_open(action)
+                case AskFinal():
+                    self._do_ask(action)
+                case Close():
+                    self._do_close(action)
+                case Release():
+                    self._do_release(action)
+                case Interrupt():
+                    self._do_interrupt(action)
+                case Prepare() | Drop() | Hold() | GoOn():
+                    self.replies.act(action)
+
+    # --- the decisions, one by one ----------------------------------------------------------
+
+    def _do_open(self, action: Open) -> None:
+        self._open, self._text = action.utterance, ""
+        while self._recent and self._recent[0].end <= action.start:
+            self._recent.popleft()
+        self._tell(UtteranceStart(action.utterance, action.start))
+        for audio in self._recent:
+            self._tell(audio)
+
+    def _do_ask(self, action: AskFinal) -> None:
+        self._tell(Pause(action.utterance, action.at))
+        context = PauseContext(
+            self._utterance_audio(), self._text, self.profile.language, action.silence
+        )
+        self.tasks.start_soon(self._judge, action, context)
+
+    def _do_close(self, action: Close) -> None:
+        self._tell(UtteranceEnd(action.utterance))
+        self._open = None
+
+    def _do_release(self, action: Release) -> None:
+        now = monotonic()
+        marks: dict[Mark, float] = {"endpoint": now}
+        if action.speech_end is not None and action.endpoint is not None:
+            marks = {
+                "speech_end": self.line.spoken_at(action.speech_end),
+                "endpoint": min(now, self.line.spoken_at(action.endpoint) + self._lag),
+                "asr_final": self._final_at,
+            }
+        if action.turn:
+            self.line.send(
+                Heard(turn=action.turn, text=action.text, stable=len(action.text), final=True)
+            )
+        self.replies.release(action, marks)
+
+    def _do_interrupt(self, action: Interrupt) -> None:
+        start = action.speech_start
+        self.replies.interrupt(action, None if start is None else self.line.spoken_at(start))
+
+    async def _judge(self, action: AskFinal, context: PauseContext) -> None:
+        complete = 0.5
+        with anyio.move_on_after(JUDGE_S):
+            try:
+                complete = await self.detector.judge(context)
+            except StageError:
+                return  # no opinion is an opinion too: the words and the silence decide
+        self.turns.judged(action.utterance, action.at, complete)
+
+    # --- helpers ----------------------------------------------------------------------------
+
+    def _tell(self, item: AsrInput) -> None:
+        try:
+            self.asr.send_nowait(item)
+        except anyio.WouldBlock:
+            raise Transient("asr", "it has stopped taking audio") from None
+
+    def _remember(self, audio: Audio) -> None:
+        """Keep the pre-roll while nobody speaks, and what a turn detector wants of an utterance."""
+        self._recent.append(audio)
+        kept = JUDGED if self._open is not None else samples_in(2 * self.turns.settings.pre_roll_ms)
+        while audio.end - self._recent[0].start > kept + samples_in(self.turns.settings.start_ms):
+            self._recent.popleft()
+
+    def _utterance_audio(self) -> Samples:
+        return np.concatenate([audio.samples for audio in self._recent])[-JUDGED:]
+
+    def _show(self, transcript: Transcript) -> None:
+        """Show words as they come; those of a turn are shown as final when it ends."""
+        if transcript.text:
+            text, stable = self.turns.said_with(transcript.text), transcript.stable
+            shift = len(text) - len(transcript.text)
+            self.line.send(Heard(turn=self.turns.turn, text=text, stable=stable + shift))

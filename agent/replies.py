@@ -1,0 +1,282 @@
+"""The replies of a call: prepared on a guess, released, dropped, held, interrupted, remembered."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+
+import anyio
+from anyio.abc import TaskGroup
+
+from agent.engines import Stages
+from agent.history import History, heard
+from agent.line import Line
+from agent.messages import (
+    Flush,
+    HeardReply,
+    Playing,
+    Reply,
+    ReplyEnd,
+    Silenced,
+    State,
+    TimelineWord,
+    ToPage,
+    Trouble,
+)
+from agent.playout import Playout, ReplyAudio
+from agent.profile import Profile
+from agent.speak import Script, speak
+from agent.timeline import Mark, Timeline, TurnRecord
+from agent.turn import Drop, GoOn, Hold, Interrupt, Prepare, Release, Turns
+from stages.events import ChatRequest, Clause, Usage
+
+EAR_S = 2.0
+"""How long a turn's record waits for the caller's ear after the reply is over."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Entry:
+    """One reply, and what is known of it. It is the witness of its own making."""
+
+    timeline: Timeline
+    audio: ReplyAudio
+    script: Script
+    tell: Callable[[ToPage], None]
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    released: bool = False
+    over: bool = False
+    begun: float = 0.0  # monotonic seconds
+    tokens: int = 0
+    clauses: list[Clause] = field(default_factory=list)
+    trouble: str = ""
+
+    def mark(self, name: Mark) -> None:
+        self.timeline.mark(name, monotonic())
+
+    def piece(self) -> None:
+        self.mark("llm_first_token")
+        self.tokens += 1
+
+    def clause(self, clause: Clause) -> None:
+        self.clauses.append(clause)
+        self.timeline.reply_text += clause.text
+        if self.released:
+            self.show(clause)
+
+    def usage(self, usage: Usage) -> None:
+        self.tokens = usage.completion_tokens  # what the engine counted, instead of pieces
+
+    def fell_back(self, sentence: str) -> None:
+        self.timeline.fallbacks.append(sentence)
+        _log.warning("call %s: %s", self.timeline.call, sentence)
+
+    def failed(self, sentence: str) -> None:
+        self.timeline.error = self.trouble = sentence
+        _log.warning("call %s: %s", self.timeline.call, sentence)
+        if self.released:
+            self.tell(Trouble(sentence=sentence))
+
+    def show(self, clause: Clause) -> None:
+        """Tell the page a clause of a reply that it may know of."""
+        turn, reply = self.timeline.turn, self.timeline.reply
+        self.tell(Reply(turn=turn, reply=reply, clause=clause.number, text=clause.text))
+
+    def release(self) -> None:
+        """Tell the page what was kept from it while the reply was a guess."""
+        self.released = True
+        for clause in self.clauses:
+            self.show(clause)
+        if self.trouble:
+            self.tell(Trouble(sentence=self.trouble))
+
+
+@dataclass(eq=False)
+class Replies:
+    """Makes and ends the replies of one connection.
+
+    Args:
+        call: its name, for the records.
+        turns: told which replies became audible, and which have ended by themselves.
+        keep: takes the finished records.
+    """
+
+    call: str
+    profile: Profile
+    stages: Stages
+    history: History
+    line: Line
+    tasks: TaskGroup
+    turns: Turns
+    keep: Callable[[TurnRecord], None]
+    playout: Playout = field(init=False)
+    _entries: dict[int, _Entry] = field(default_factory=dict)
+    _missed: list[tuple[float, int]] = field(default_factory=list)  # this turn's: begun, tokens
+
+    def __post_init__(self) -> None:
+        self.playout = Playout(started=self._started, ended=self._ended)
+
+    # --- what turn-taking asks for ----------------------------------------------------------
+
+    def act(self, action: Prepare | Drop | Hold | GoOn) -> None:
+        """Do what needs no time mark."""
+        match action:
+            case Prepare():
+                self.prepare(action)
+            case Drop():
+                self.drop(action.reply)
+            case Hold():
+                self.playout.hold()
+            case GoOn():
+                self.playout.go_on()
+
+    def prepare(self, action: Prepare) -> None:
+        """Begin to make a reply on a guess."""
+        entry = self._entry(action.reply, action.turn, action.text)
+        entry.begun = monotonic()
+        entry.timeline.guess(entry.begun)
+        self.tasks.start_soon(self._make, entry)
+
+    def drop(self, number: int) -> None:
+        """Throw a prepared reply away."""
+        entry = self._entries.pop(number)
+        self._missed.append((entry.begun, entry.tokens))
+        entry.scope.cancel()
+
+    def release(self, action: Release, marks: dict[Mark, float]) -> None:
+        """Play a reply, prepared or not; ``marks`` are those of the listening lane, in seconds."""
+        entry = self._entries.get(action.reply) if action.prepared else None
+        if entry is None:
+            entry = self._entry(action.reply, action.turn, action.text)
+            self.tasks.start_soon(self._make, entry)
+        elif action.prepared:
+            entry.timeline.guess_used()
+        self._missed.clear()
+        for name, at in marks.items():
+            entry.timeline.mark(name, at)
+        entry.timeline.user_text = action.text
+        if action.turn:
+            self.history.user(action.turn, action.text)
+            self.line.send(State(state="thinking"))
+        entry.release()
+        self.playout.play(entry.audio)
+
+    def interrupt(self, action: Interrupt, speech_start: float | None) -> None:
+        """End a reply: be silent, close its streams, remember what was heard of it."""
+        entry = self._entries.get(action.reply)
+        if entry is None or entry.over:
+            return
+        turn, start = entry.timeline.turn, None if speech_start is None else speech_start * 1000
+        self.playout.cut(action.reply)
+        self.line.send(Flush(turn=turn, reply=action.reply, speech_start=start))
+        entry.scope.cancel()
+        self._finish(entry, interrupted=True)
+
+    def abandon(self) -> None:
+        """The line is gone: end every reply, remembering what was heard."""
+        for number, entry in list(self._entries.items()):
+            self.playout.cut(number)
+            entry.scope.cancel()
+            if entry.released and not entry.over:
+                self._finish(entry, interrupted=True)
+            elif not entry.over:
+                del self._entries[number]
+
+    # --- what the page reports --------------------------------------------------------------
+
+    def heard(self, report: HeardReply) -> None:
+        """Take the ear's measurement into the record."""
+        entry = self._entries.get(report.reply)
+        if entry is None:
+            return
+        end = None if report.speech_end is None else report.speech_end / 1000
+        entry.timeline.ear(report.heard / 1000, end, report.uncertainty)
+        self._show(entry)
+
+    def silenced(self, report: Silenced) -> None:
+        """Take the ear's measurement of an interruption into the record."""
+        entry = self._entries.get(report.reply)
+        if entry is not None and report.speech_start is not None:
+            entry.timeline.barge_in(report.speech_start / 1000, report.at / 1000)
+            self._show(entry)
+
+    # --- one reply --------------------------------------------------------------------------
+
+    def _entry(self, number: int, turn: int, text: str) -> _Entry:
+        timeline = Timeline(
+            call=self.call,
+            turn=turn,
+            reply=number,
+            profile=self.profile.id,
+            stages=dict(self.stages.names),
+            started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
+        for begun, tokens in self._missed:
+            timeline.guess(begun)
+            timeline.guess_dropped(tokens)
+        entry = _Entry(timeline, ReplyAudio(number), self._script(turn, text), self.line.send)
+        self._entries[number] = entry
+        return entry
+
+    def _script(self, turn: int, text: str) -> Script:
+        greeting = "" if turn else self.profile.greeting
+        request = None
+        if turn:
+            llm = self.profile.llm
+            messages = self.history.request(turn, text)
+            request = ChatRequest(messages, llm.temperature, llm.max_tokens)
+        language = self.profile.language
+        return Script(self.stages.llm, self.stages.mouths, language, request, greeting)
+
+    async def _make(self, entry: _Entry) -> None:
+        with entry.scope:
+            await speak(entry.script, entry.audio, entry)
+
+    def _started(self, number: int) -> None:
+        entry = self._entries[number]
+        entry.mark("playout_first")
+        at, timeline = entry.timeline.marks["playout_first"], entry.timeline
+        end = timeline.marks.get("speech_end")
+        ended = None if end is None else end * 1000
+        self.line.send(Playing(turn=timeline.turn, reply=number, at=at * 1000, speech_end=ended))
+        self.line.send(State(state="speaking"))
+        self.turns.audible(number)
+
+    def _ended(self, number: int) -> None:
+        entry = self._entries.get(number)
+        if entry is None or entry.over:
+            return
+        self._finish(entry, interrupted=False)
+        self.turns.over(number)
+
+    def _finish(self, entry: _Entry, *, interrupted: bool) -> None:
+        """Remember the reply as it was heard, and let its record wait for the ear."""
+        entry.over = True
+        timeline, audio = entry.timeline, entry.audio
+        text = heard(audio.spans, audio.played, complete=not interrupted)
+        timeline.heard_text, timeline.interrupted = text, interrupted
+        self.history.reply(timeline.turn, text)
+        self.line.send(
+            ReplyEnd(turn=timeline.turn, reply=timeline.reply, heard=text, interrupted=interrupted)
+        )
+        self.line.send(State(state="listening"))
+        self._show(entry)
+        self.tasks.start_soon(self._file, entry)
+
+    async def _file(self, entry: _Entry) -> None:
+        """Keep the record once the ear has had its time; at once when the call ends."""
+        try:
+            await anyio.sleep(EAR_S)
+        finally:
+            self._entries.pop(entry.timeline.reply, None)
+            if entry.timeline.turn:  # the greeting answers nobody
+                self.keep(entry.timeline.record())
+
+    def _show(self, entry: _Entry) -> None:
+        if entry.timeline.turn:
+            record = entry.timeline.record().to_dict()
+            self.line.send(TimelineWord(turn=entry.timeline.turn, record=record))

@@ -1,0 +1,1 @@
+"""The streaming recogniser ``campp``: many live calls, one batch. See docs/campp.md."""

@@ -1,0 +1,1 @@
+"""Log-probabilities to words: greedy, prefix beam, WFST."""

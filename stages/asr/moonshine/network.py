@@ -1,0 +1,108 @@
+"""The network: samples in, text out, greedily, with the keys and values of the past kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from stages.events import SAMPLE_RATE, Samples
+from stages.onnx import Array, Network
+
+MODEL = "moonshine-tiny-en"
+
+BEGIN, END = 1, 2
+"""Tokens before the first and after the last."""
+
+TOKENS_PER_SECOND, TOKENS_AT_LEAST = 8.0, 6
+"""People say up to six tokens a second; a network that says more has lost its thread."""
+
+LOOP = 4
+"""So many times the same two to twelve tokens in a row is no speech but a loop."""
+
+SHORTEST = SAMPLE_RATE // 4
+"""Shorter pieces are padded with silence up to here."""
+
+_CONTROL = (b"<<", b"<s>", b"</s>", b"<unk>")
+
+
+class Moonshine:
+    """The weights; any number of threads may transcribe at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._encoder = Network(folder / "encoder_model.ort")
+        self._decoder = Network(folder / "decoder_model_merged.ort")
+        self._pieces = pieces_of((folder / "tokenizer.bin").read_bytes())
+        self._past = [name for name in self._decoder.inputs if name.startswith("past_key_values.")]
+
+    def transcribe(self, samples: Samples, wanted: Callable[[], bool] = lambda: True) -> str:
+        """Return the words in a piece of speech; a moment's work, so call it in a thread.
+
+        Args:
+            samples: at ``SAMPLE_RATE``, 15 s at most: longer pieces make it invent things.
+            wanted: asked before every word piece; once it is False, what there is is returned.
+        """
+        if len(samples) < SHORTEST:
+            samples = np.pad(samples, (0, SHORTEST - len(samples)))
+        limit = TOKENS_AT_LEAST + int(len(samples) / SAMPLE_RATE * TOKENS_PER_SECOND)
+        tokens = self._decode(samples.astype(np.float32), limit, wanted)
+        return self._text(tokens)
+
+    def _decode(self, samples: Samples, limit: int, wanted: Callable[[], bool]) -> list[int]:
+        mask = np.ones((1, len(samples)), dtype=np.int64)  # of samples: the decoder strides itself
+        (heard,) = self._encoder.run({"input_values": samples[None, :], "attention_mask": mask})
+        feed: dict[str, Array] = {
+            "encoder_hidden_states": heard,
+            "encoder_attention_mask": mask,
+            "use_cache_branch": np.array([False]),
+            **{name: np.zeros((1, 8, 0, 36), dtype=np.float32) for name in self._past},
+        }
+        tokens = [BEGIN]
+        while len(tokens) <= limit and wanted():
+            feed["input_ids"] = np.array([tokens[-1:]], dtype=np.int64)
+            logits, *kept = self._decoder.run(feed)
+            token = int(logits[0, -1].argmax())
+            if token == END:
+                break
+            tokens.append(token)
+            if (length := loop(tokens)) is not None:
+                return tokens[1 : len(tokens) - (LOOP - 1) * length]
+            self._keep(feed, kept, first=len(tokens) == 2)
+        return tokens[1:]
+
+    def _keep(self, feed: dict[str, Array], kept: list[Array], *, first: bool) -> None:
+        for name, values in zip(self._past, kept, strict=True):
+            if first or ".decoder." in name:  # what was heard is only worked out the first time
+                feed[name] = values
+        feed["use_cache_branch"] = np.array([True])
+
+    def _text(self, tokens: list[int]) -> str:
+        said = (self._pieces[token] for token in tokens)
+        raw = b"".join(piece for piece in said if not piece.startswith(_CONTROL))
+        return " ".join(raw.decode(errors="replace").replace("\u2581", " ").split())
+
+
+def loop(tokens: list[int]) -> int | None:
+    """Return how many tokens are repeated at the end, ``LOOP`` times over; None if none are."""
+    for length in range(2, 13):
+        tail = tokens[-length * LOOP :]
+        if len(tail) == length * LOOP and tail == tail[:length] * LOOP:
+            return length
+    return None
+
+
+def pieces_of(raw: bytes) -> list[bytes]:
+    """Return the word pieces of a tokenizer file, in the order of their numbers.
+
+    Each is preceded by its length in one byte, or in two, low seven bits first, if the high bit
+    of the first is set.
+    """
+    pieces, at = [], 0
+    while at < len(raw):
+        length, at = raw[at], at + 1
+        if length >= 0x80:
+            length, at = length - 0x80 + raw[at] * 0x80, at + 1
+        pieces.append(raw[at : at + length])
+        at += length
+    return pieces

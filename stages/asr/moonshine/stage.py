@@ -1,0 +1,154 @@
+"""One call's recogniser: partials while the caller speaks, a final for every pause."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+from anyio import to_thread
+from anyio.abc import ObjectReceiveStream
+from pydantic import Field
+
+from stages.asr.moonshine.network import MODEL, Moonshine
+from stages.asr.moonshine.utterance import Utterance, invented, loudness_db, quiet_spot
+from stages.audio import samples_in, silence
+from stages.contracts import Asr, Options, Plugin, Sink, Source
+from stages.errors import Transient, Unusable
+from stages.events import (
+    SAMPLE_RATE,
+    AsrInput,
+    Audio,
+    Hearing,
+    Pause,
+    Samples,
+    Transcript,
+    UtteranceEnd,
+    UtteranceStart,
+)
+from stages.models import ModelStore
+from stages.threads import Workers
+
+STAGE = "asr moonshine"
+
+PENDING = 8
+"""Pauses that wait for their final; when there are more, the stage stops reading."""
+
+PATIENCE = 20.0
+"""Seconds for one transcript; a machine that needs longer cannot hold a call."""
+
+FIRST_PARTIAL = samples_in(500)
+"""Before that the model guesses wildly."""
+
+_log = logging.getLogger(__name__)
+
+
+class MoonshineOptions(Options):
+    """The settings of ``moonshine``."""
+
+    partial_ms: int = Field(400, ge=100, le=5000, description="of audio between two partials")
+    longest_ms: int = Field(
+        15_000, ge=4000, le=20_000, description="heard at once; more is cut at a quiet spot"
+    )
+    quietest_db: float = Field(-55.0, ge=-100, le=0, description="nothing below it is speech")
+
+
+@dataclass(frozen=True, slots=True)
+class _Engine:
+    """What all calls share. Partials have one thread for all, so that finals never wait for them."""
+
+    model: Moonshine
+    options: MoonshineOptions
+    partials: Workers = field(default_factory=lambda: Workers(1))
+    finals: Workers = field(default_factory=lambda: Workers(max(2, os.cpu_count() or 1)))
+
+    async def text(self, samples: Samples, workers: Workers) -> str:
+        """Return the words in a piece; cancelling frees the thread within a few milliseconds."""
+        loud, _, _ = loudness_db(samples)
+        if loud < self.options.quietest_db:
+            return ""
+        unwanted = threading.Event()
+        try:
+            with anyio.fail_after(PATIENCE):
+                text = await workers.run(
+                    lambda: self.model.transcribe(samples, lambda: not unwanted.is_set())
+                )
+        except TimeoutError:
+            raise Transient(STAGE, f"no transcript after {PATIENCE:.0f} s") from None
+        finally:
+            unwanted.set()
+        return "" if invented(text, samples) else text
+
+
+class _Call:
+    """The state of one call: a reader takes in, a scribe writes."""
+
+    def __init__(self, engine: _Engine, sink: Sink[Transcript]) -> None:
+        self._engine, self._sink = engine, sink
+        self._options = engine.options
+        self._utterance: Utterance | None = None
+        self._heard = 0  # position up to which a partial was begun
+        self._partial = anyio.CancelScope()  # of the partial being made
+        self._due = anyio.Event()
+
+    async def read(self, source: Source[AsrInput], pauses: Sink[tuple[Utterance, int]]) -> None:
+        """Take in what comes; a pause or an end overtakes the partial that is being made."""
+        async with pauses:
+            async for word in source:
+                match word:
+                    case Audio():
+                        self._listen(word)
+                    case UtteranceStart(utterance=number, start=start):
+                        self._overtake()
+                        most = 4 * samples_in(self._options.longest_ms)
+                        self._utterance, self._heard = Utterance(number, start, most), start
+                    case Pause(utterance=number, at=at):
+                        self._overtake()
+                        await pauses.send((self._of(number, at), at))
+                    case UtteranceEnd():
+                        self._overtake()
+                        self._utterance = None
+
+    async def write(self, pauses: ObjectReceiveStream[tuple[Utterance, int]]) -> None:
+        """Make finals, and partials while there is no final to make."""
+        async with pauses, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._write_partials)
+            async for utterance, at in pauses:
+                await self._final(utterance, at)
+            tasks.cancel_scope.cancel()
+
+    def _listen(self, audio: Audio) -> None:
+        utterance = self._utterance
+        if utterance is None:
+            return
+        before = utterance.lost
+        utterance.add(audio)
+        if utterance.lost and not before:
+            _log.warning("%s: too slow for utterance %d, its oldest sound is lost", STAGE, utterance.number)
+        long_enough = utterance.end - utterance.start >= FIRST_PARTIAL or utterance.head
+        if long_enough and audio.end - self._heard >= samples_in(self._options.partial_ms):
+            self._due.set()
+
+    def _of(self, number: int, at: int) -> Utterance:
+        if self._utterance is not None and self._utterance.number == number:
+            return self._utterance
+        return Utterance(number, at, 0)  # over, or never begun: nothing was said in it
+
+    def _overtake(self) -> None:
+        self._partial.cancel()
+        self._due = anyio.Event()
+
+    # --- writing ----------------------------------------------------------------------------
+
+    async def _final(self, utterance: Utterance, at: int) -> None:
+        if utterance.last is None or utterance.last[0] != at:
+            utterance.last = at, await self._words(utterance, at, self._engine.finals)
+        text = utterance.last[1]
+        await self._sink.send(
+            Transcript(utterance.number, text, at, final=True, stable=len(text))
+        )
