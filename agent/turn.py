@@ -263,16 +263,21 @@ class Turns:
         silence = end - utterance.last_speech
         if utterance.ended_at is not None:
             return self._await_words(utterance, end)
-        if utterance.asked_at is None:
-            if silence < samples_in(self.settings.pause_ms):
-                return []
-            utterance.silent, utterance.asked_at = True, end
-            return [AskFinal(utterance.number, end, silence)]
+        if utterance.asked_at is None and silence < samples_in(self.settings.pause_ms):
+            return []
+        actions = self._pause(utterance, end, silence)
         if self._was_noise(utterance, silence):
             return self._dismiss(utterance)
         if milliseconds_in(silence) < self._patience(utterance):
+            return actions
+        return actions + self._end(utterance, end)
+
+    def _pause(self, utterance: _Utterance, end: int, silence: int) -> list[Action]:
+        """Ask for words and an opinion, once a pause."""
+        if utterance.asked_at is not None:
             return []
-        return self._end(utterance, end)
+        utterance.silent, utterance.asked_at = True, end
+        return [AskFinal(utterance.number, end, silence)]
 
     def _patience(self, utterance: _Utterance) -> float:
         evidence = Evidence(utterance.complete, utterance.text, tuple(self._pauses))
