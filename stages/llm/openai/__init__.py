@@ -81,7 +81,7 @@ class _Reply:
     def __init__(self, sink: Sink[LlmEvent], deadline: float) -> None:
         self.sink = sink
         self.deadline = deadline  # of the first token, on the event loop's clock
-        self.begun = self.finished = self.closed = False
+        self.alive = self.begun = self.finished = self.closed = False
         self.thoughts = Thoughts()
         self.tokens: Tokens | None = None
 
@@ -150,7 +150,7 @@ class OpenaiLlm:
             reply = _Reply(sink, anyio.current_time() + self._options.first_token_s)
             for failed in range(self._options.retries + 1):
                 try:
-                    return await self._try(request, reply)
+                    await self._try(request, reply)
                 except Transient as failure:
                     wait = _back_off(failed, failure.retry_after)
                     too_late = anyio.current_time() + wait >= reply.deadline
@@ -158,9 +158,12 @@ class OpenaiLlm:
                     if reply.begun or reply.finished or too_late or last:
                         raise
                     log.debug("%s; trying again in %.2f s", failure, wait)
+                else:
+                    break
                 await anyio.sleep(wait)
 
     async def _try(self, request: ChatRequest, reply: _Reply) -> None:
+        reply.thoughts = Thoughts()
         with anyio.CancelScope(deadline=reply.deadline) as scope:
             try:
                 await self._ask(request, reply, scope)
@@ -236,6 +239,7 @@ class OpenaiLlm:
             raise self._failure(*error_words(chunk.error))
         reply.tokens = chunk.usage or reply.tokens
         if chunk.text or chunk.thinks:
+            reply.alive = True
             scope.deadline = math.inf  # the time that our reader takes is not the server's
             await reply.say(reply.thoughts.push(chunk.text))
             scope.deadline = anyio.current_time() + self._options.between_tokens_s
@@ -276,7 +280,7 @@ class OpenaiLlm:
         return Transient(STAGE, f"{self._where} broke the connection: {told}")
 
     def _silent(self, reply: _Reply) -> Transient:
-        if reply.begun:
+        if reply.alive:
             silence = f"{self._options.between_tokens_s:g} s"
             return Transient(STAGE, f"{self._where} fell silent for {silence} inside its reply.")
         within = f"{self._options.first_token_s:g} s"
@@ -287,7 +291,7 @@ def _back_off(failed: int, asked: float | None) -> float:
     """Return the seconds to wait after that many failures (0, 1, …) and this one."""
     if asked is not None:
         return asked
-    return float(FIRST_BACK_OFF_S * 2**failed * random.uniform(1, 1.5))  # noqa: S311
+    return float(FIRST_BACK_OFF_S * 2**failed * random.uniform(1, 1.5))
 
 
 async def _read(response: httpx.Response) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Iterable
-from contextlib import aclosing
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -148,13 +147,11 @@ class Bounded(httpx.AsyncByteStream):
         Raises:
             Unending: the reader took in ``LONGEST_EVENT`` bytes and found no event.
         """
-        body = self._response.aiter_bytes()
-        async with aclosing(body):  # type: ignore[type-var]  # httpx gives a generator, says less
-            async for piece in body:
-                self._unread += len(piece)
-                if self._unread > LONGEST_EVENT:
-                    raise Unending
-                yield piece
+        async for piece in self._response.aiter_bytes():
+            self._unread += len(piece)
+            if self._unread > LONGEST_EVENT:
+                raise Unending
+            yield piece
 
 
 # --- refusals -------------------------------------------------------------------------------
@@ -183,8 +180,8 @@ def retry_after(headers: httpx.Headers, now: datetime | None = None) -> float | 
         moment = parsedate_to_datetime(value)
     except ValueError:
         return None
-    now = now or datetime.now(timezone.utc)
-    return max((moment.astimezone(timezone.utc) - now).total_seconds(), 0.0)
+    now = now or datetime.now(UTC)
+    return max((moment.astimezone(UTC) - now).total_seconds(), 0.0)
 
 
 def error_words(error: object) -> tuple[str, int | None]:
