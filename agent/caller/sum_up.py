@@ -34,7 +34,8 @@ def turn_result(follow: Follower, index: int) -> TurnResult:
 def _main(replies: list[Told]) -> Told | None:
     """Return the reply that answers the whole recording: the last one that was heard."""
     heard = [told for told in replies if told.heard is not None]
-    return (heard or replies or [None])[-1]
+    candidates = heard or replies
+    return candidates[-1] if candidates else None
 
 
 def _silenced(cut: Told | None, utterance: Utterance) -> float | None:
