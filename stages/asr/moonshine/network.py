@@ -72,9 +72,9 @@ class Moonshine:
         return tokens[1:]
 
     def _keep(self, feed: dict[str, Array], kept: list[Array], *, first: bool) -> None:
-        for name, values in zip(self._past, kept, strict=True):
-            if first or ".decoder." in name:  # what was heard is only worked out the first time
-                feed[name] = values
+        fresh = zip(self._past, kept, strict=True)
+        # What was heard is only worked out the first time; later answers leave it empty.
+        feed.update((name, values) for name, values in fresh if first or ".decoder." in name)
         feed["use_cache_branch"] = np.array([True])
 
     def _text(self, tokens: list[int]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import threading
 from collections.abc import AsyncIterator
@@ -60,7 +59,7 @@ class MoonshineOptions(Options):
 
 @dataclass(frozen=True, slots=True)
 class _Engine:
-    """What all calls share. Partials have one thread for all, so that finals never wait for them."""
+    """What all calls share; partials have one thread for all, so finals never wait for them."""
 
     model: Moonshine
     options: MoonshineOptions
@@ -95,6 +94,7 @@ class _Call:
         self._heard = 0  # position up to which a partial was begun
         self._partial = anyio.CancelScope()  # of the partial being made
         self._due = anyio.Event()
+        self._unanswered = 0  # pauses; there are no partials before their finals
 
     async def read(self, source: Source[AsrInput], pauses: Sink[tuple[Utterance, int]]) -> None:
         """Take in what comes; a pause or an end overtakes the partial that is being made."""
@@ -109,6 +109,8 @@ class _Call:
                         self._utterance, self._heard = Utterance(number, start, most), start
                     case Pause(utterance=number, at=at):
                         self._overtake()
+                        self._unanswered += 1
+                        self._heard = max(self._heard, at)
                         await pauses.send((self._of(number, at), at))
                     case UtteranceEnd():
                         self._overtake()
@@ -116,7 +118,7 @@ class _Call:
 
     async def write(self, pauses: ObjectReceiveStream[tuple[Utterance, int]]) -> None:
         """Make finals, and partials while there is no final to make."""
-        async with pauses, anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._write_partials)
             async for utterance, at in pauses:
                 await self._final(utterance, at)
@@ -129,7 +131,7 @@ class _Call:
         before = utterance.lost
         utterance.add(audio)
         if utterance.lost and not before:
-            _log.warning("%s: too slow for utterance %d, its oldest sound is lost", STAGE, utterance.number)
+            _log.warning("%s: too slow, the oldest sound of a turn is lost", STAGE)
         long_enough = utterance.end - utterance.start >= FIRST_PARTIAL or utterance.head
         if long_enough and audio.end - self._heard >= samples_in(self._options.partial_ms):
             self._due.set()
@@ -141,14 +143,85 @@ class _Call:
 
     def _overtake(self) -> None:
         self._partial.cancel()
-        self._due = anyio.Event()
 
     # --- writing ----------------------------------------------------------------------------
 
     async def _final(self, utterance: Utterance, at: int) -> None:
-        if utterance.last is None or utterance.last[0] != at:
-            utterance.last = at, await self._words(utterance, at, self._engine.finals)
+        covered = min(at, utterance.end)
+        if utterance.last is None or utterance.last[0] != covered:
+            utterance.last = covered, await self._words(utterance, at, self._engine.finals)
         text = utterance.last[1]
-        await self._sink.send(
-            Transcript(utterance.number, text, at, final=True, stable=len(text))
-        )
+        final = Transcript(utterance.number, text, at, final=True, stable=len(text))
+        await self._sink.send(final)
+        self._unanswered -= 1
+
+    async def _write_partials(self) -> None:
+        while True:
+            await self._due.wait()
+            self._due = anyio.Event()
+            utterance = self._utterance
+            if utterance is None or self._unanswered:
+                continue  # the next sound asks again
+            with anyio.CancelScope() as self._partial:
+                upto = self._heard = utterance.end
+                text = await self._words(utterance, upto, self._engine.partials)
+                shown, stable = utterance.promises.take(text)
+                if shown:
+                    await self._sink.send(
+                        Transcript(utterance.number, shown, upto, stable=stable)
+                    )
+
+    async def _words(self, utterance: Utterance, upto: int, workers: Workers) -> str:
+        """Return all words of an utterance; what is too long to hear at once is cut for good."""
+        longest = samples_in(self._options.longest_ms)
+        while upto - utterance.start > longest:
+            start = utterance.start
+            piece = utterance.upto(start + longest)
+            cut = quiet_spot(piece)
+            text = await self._engine.text(piece[:cut], workers)
+            if utterance.start == start:
+                utterance.head.append(text)
+                utterance.forget(start + cut)
+        rest = await self._engine.text(utterance.upto(upto), workers)
+        return " ".join(text for text in (*utterance.head, rest) if text)
+
+
+class MoonshineAsr:
+    """Understands English; the weights are shared, the sound is not."""
+
+    def __init__(self, model: Moonshine, options: MoonshineOptions) -> None:
+        self._engine = _Engine(model, options)
+
+    async def run(
+        self, hearing: Hearing, source: Source[AsrInput], sink: Sink[Transcript]
+    ) -> None:
+        """Send partials and finals; cancelling frees the threads within milliseconds.
+
+        Partials are made of all that is there when one is due: none waits behind another.
+
+        Raises:
+            Unusable: the language is not English.
+            Transient: the machine is so busy that a transcript took too long.
+        """
+        async with sink:
+            if hearing.language.partition("-")[0].lower() != "en":
+                raise Unusable(STAGE, f"it understands English, not {hearing.language!r}")
+            call = _Call(self._engine, sink)
+            give, take = anyio.create_memory_object_stream[tuple[Utterance, int]](PENDING)
+            async with give, take, anyio.create_task_group() as tasks:
+                tasks.start_soon(call.write, take)
+                await call.read(source, give)
+
+
+def _load(store: ModelStore) -> Moonshine:
+    model = Moonshine(store.path(MODEL))
+    model.transcribe(silence(SAMPLE_RATE))
+    return model
+
+
+@asynccontextmanager
+async def _open(options: MoonshineOptions, store: ModelStore) -> AsyncIterator[MoonshineAsr]:
+    yield MoonshineAsr(await to_thread.run_sync(_load, store), options)
+
+
+plugin: Plugin[Asr] = Plugin(MoonshineOptions, _open, lambda options: (MODEL,))

@@ -15,14 +15,18 @@ _QUIET_SPOT = samples_in(160)
 _LATEST_SPOT = samples_in(1000)
 """A long utterance is cut at a quiet spot no nearer than this to the limit."""
 
-CONTRAST_DB = 12.0
-"""Speech goes up and down more than this; a hum or a fan does not."""
+FLAT_DB, LOW_DB = 4.0, 12.0
+"""The loud and the quiet of a hum or a fan are no further apart than the first; in speech they
+are further apart than the second."""
 
 BARELY = samples_in(200)
 """Speech lasts longer than this, all in all; a click does not."""
 
-_INVENTED = frozenset({"you", "thank you", "bye", "oh", "uh"})
-"""What the model writes when there is nothing to hear."""
+_NOTHING = "You"
+"""What the model writes for silence; said by a person it comes with a full stop."""
+
+_DOUBTFUL = frozenset({"you", "thank you", "bye", "oh", "uh", "so", "the"})
+"""What it often writes for noise, and people say, too."""
 
 
 class Utterance:
@@ -96,7 +100,9 @@ def loudness_db(samples: Samples) -> tuple[float, float, int]:
 
 def invented(text: str, samples: Samples) -> bool:
     """Return whether a text is what the model writes for a noise rather than for words."""
-    if text.strip(" .,!?…").casefold() not in _INVENTED:
-        return False
+    if text == _NOTHING or not any(c.isascii() and c.isalnum() for c in text):
+        return True  # the latter: notes of music, and scripts that English is not written in
     loud, quiet, long = loudness_db(samples)
-    return loud - quiet < CONTRAST_DB or long < BARELY
+    if text.strip(" .,!?…").casefold() in _DOUBTFUL:
+        return loud - quiet < LOW_DB or long < BARELY
+    return loud - quiet < FLAT_DB
