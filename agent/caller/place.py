@@ -263,7 +263,8 @@ async def _ask(url: str, token: str | None, offer: dict[str, str | None]) -> dic
             body = await response.json(content_type=None)
             status, wait = response.status, response.headers.get("Retry-After")
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        reason = str(error) or "no answer in time"
+        cause = getattr(error, "os_error", None)
+        reason = (cause and cause.strerror) or str(error) or "no answer in time"
         raise NotPossible(f"There is no FirstWord agent at {url}: {reason}.") from error
     if status == 201 and isinstance(body, dict) and isinstance(body.get("sdp"), str):
         return body

@@ -1,0 +1,179 @@
+"""``firstword call``: call an agent with recorded speech, and show where the time went."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import anyio
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from agent import caller
+from agent.caller import CallResult, Manners, TurnResult
+from agent.errors import NotPossible
+from agent.messages import Bye, Heard, Reply, ReplyEnd, ToPage, Trouble, Welcome
+
+FAILED = 1
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Describe the command's arguments."""
+    parser.add_argument("url", metavar="URL", help="where the agent serves its page")
+    parser.add_argument(
+        "--say",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="recordings (wav, flac, ogg, mp3 …), one a turn",
+    )
+    parser.add_argument("--profile", help="who is called (default: who answers there)")
+    parser.add_argument("--token", help="what the agent asks for (or set FIRSTWORD_TOKEN)")
+    parser.add_argument("--out", type=Path, help="folder for call.wav and call.json")
+    parser.add_argument(
+        "--barge-in",
+        type=float,
+        metavar="MS",
+        help="say the next recording this long after a reply becomes audible",
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Call, and return 0 if no turn failed."""
+    manners = Manners(barge_in=None if options.barge_in is None else options.barge_in / 1000)
+
+    async def call() -> int:
+        return await place(
+            options.url,
+            options.say,
+            profile=options.profile,
+            token=options.token or os.environ.get("FIRSTWORD_TOKEN") or None,
+            out=options.out,
+            as_json=options.json,
+            manners=manners,
+        )
+
+    return anyio.run(call, backend_options={"use_uvloop": True})
+
+
+async def place(  # noqa: PLR0913 - the command's options
+    url: str,
+    files: Sequence[Path],
+    *,
+    profile: str | None = None,
+    token: str | None = None,
+    out: Path | None = None,
+    as_json: bool = False,
+    manners: Manners | None = None,
+) -> int:
+    """Call an agent, print what is said as it comes, then the timelines; return the exit code.
+
+    Raises:
+        NotPossible: see ``agent.caller.place``.
+    """
+    console = Console(stderr=as_json, highlight=False)
+    printer = _Printer(console)
+    result = await caller.place(
+        _checked(url),
+        files,
+        profile=profile,
+        token=token,
+        out=out,
+        on_message=printer.show,
+        manners=manners,
+    )
+    _sum_up(console, result)
+    if as_json:
+        Console(highlight=False, soft_wrap=True).print_json(json.dumps(result.to_dict()))
+    return FAILED if result.failures else 0
+
+
+def _checked(url: str) -> str:
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise NotPossible(f"{url!r} is no address of an agent; write http://HOST:PORT.")
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+class _Printer:
+    """Prints the agent's messages as they come."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._name = "agent"
+        self._reply = -1
+
+    def show(self, message: ToPage) -> None:
+        match message:
+            case Welcome():
+                self._name = message.name
+                self._print(f"connected to {message.name} ({message.profile})", "dim")
+            case Heard(final=True):
+                self._print(f"   caller: {message.text}", "bold")
+            case Heard():
+                self._print(f"        …  {message.text}", "dim")
+            case Reply():
+                self._print(f"{self._name:>9}: {message.text.strip()}", "cyan")
+            case ReplyEnd(interrupted=True):
+                self._print(f"           interrupted; heard: {message.heard}", "yellow")
+            case Trouble():
+                self._print(f"  trouble: {message.sentence}", "red")
+            case Bye():
+                self._print(f"the agent hung up: {message.reason}", "dim")
+            case _:
+                pass
+
+    def _print(self, text: str, style: str) -> None:
+        self._console.print(Text(text, style=style))
+
+
+def _sum_up(console: Console, result: CallResult) -> None:
+    console.print(_table(result.turns))
+    exact = result.exactness
+    clock = "unknown" if exact.clock_ms is None else f"±{exact.clock_ms:.2f} ms"
+    console.print(
+        f"clock {clock}, frames sent {exact.send_jitter_p50_ms:.1f} ms late at the median,"
+        f" {exact.send_jitter_p95_ms:.1f} at p95; {exact.missing_packets} packets missing;"
+        f" connected in {result.connect_ms:.0f} ms",
+        style="dim",
+    )
+    if result.recording:
+        console.print(Text(f"recorded in {result.recording} (left: caller, right: reply)", "dim"))
+    for failure in result.failures:
+        console.print(Text(failure, "bold red"))
+
+
+def _table(turns: Sequence[TurnResult]) -> Table:
+    """Return a table with a turn a row, and its spans, in milliseconds, as columns."""
+    names: dict[str, None] = {}
+    for turn in turns:
+        names.update(dict.fromkeys(_spans(turn)))
+    table = Table(title="Where the wait went (ms)", title_justify="left")
+    table.add_column("turn", overflow="fold")
+    for name in (*names, "sum", "measured by caller"):
+        table.add_column(name, justify="right")
+    for turn in turns:
+        spans, record = _spans(turn), turn.timeline or {}
+        cells = [_shown(spans.get(name)) for name in names]
+        total = _shown(record.get("first_response_ms"))
+        table.add_row(Text(Path(turn.file).name), *cells, total, _shown(turn.heard_ms))
+    return table
+
+
+def _spans(turn: TurnResult) -> dict[str, float]:
+    record = turn.timeline or {}
+    spans = {str(name): float(ms) for name, ms in record.get("spans", [])}
+    if spans:
+        spans.setdefault("residual", 0.0)  # shown even when there is none
+    return spans
+
+
+def _shown(milliseconds: object) -> str:
+    return f"{milliseconds:.0f}" if isinstance(milliseconds, int | float) else "-"
