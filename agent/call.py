@@ -92,41 +92,46 @@ class Call:
 
     async def _talk(self, line: Line) -> None:
         """Run both lanes on a line until it ends."""
+        vad_in, frames = anyio.create_memory_object_stream[VadFrame](64)
+        asr_in, utterances = anyio.create_memory_object_stream[AsrInput](BEHIND)
+        word_in, words = anyio.create_memory_object_stream[Transcript](64)
+        stages, hearing = self.stages, self.profile.asr.hearing
         try:
-            async with anyio.create_task_group() as tasks:
-                await self._lanes(line, tasks)
-                tasks.cancel_scope.cancel()
+            with vad_in, frames, asr_in, utterances, word_in, words:
+                async with anyio.create_task_group() as tasks:
+                    replies = self._replies(line, tasks)
+                    ears = Ears(line, self.profile, self.turns, replies, stages.turn, asr_in, tasks)
+                    tasks.start_soon(line.run)
+                    tasks.start_soon(stages.vad.run, line.audio, vad_in)
+                    tasks.start_soon(ears.frames, frames)
+                    tasks.start_soon(stages.asr.run, hearing, utterances, word_in)
+                    tasks.start_soon(ears.words, words)
+                    tasks.start_soon(stages.llm.warm, self.history.opening)
+                    self._begin(line, ears, replies)
+                    await self._read(line, ears, replies)
+                    replies.abandon()
+                    tasks.cancel_scope.cancel()
         except* StageError as group:
             line.send(Trouble(sentence=f"The call cannot go on: {first_sentence(group)}"))
             self._over = True
         finally:
+            self._turn, self._reply = self.turns.turn, self.turns.reply
             with anyio.CancelScope(shield=True):
                 await line.close("the call is over")
 
-    async def _lanes(self, line: Line, tasks: TaskGroup) -> None:
-        stages, hearing = self.stages, self.profile.asr.hearing
-        asr_in, asr_out = anyio.create_memory_object_stream[AsrInput](BEHIND)
-        vad_in, vad_out = anyio.create_memory_object_stream[VadFrame](64)
-        word_in, word_out = anyio.create_memory_object_stream[Transcript](64)
-        again = self._reply > 1
+    def _replies(self, line: Line, tasks: TaskGroup) -> Replies:
         self.turns = Turns(self.profile.turn.settings, self._turn, self._reply)
-        replies = Replies(
-            self.name, self.profile, stages, self.history, line, tasks, self.turns, self.keep
+        return Replies(
+            self.name, self.profile, self.stages, self.history, line, tasks, self.turns, self.keep
         )
-        ears = Ears(line, self.profile, self.turns, replies, stages.turn, asr_in, tasks)
-        tasks.start_soon(line.run)
-        tasks.start_soon(stages.vad.run, line.audio, vad_in)
-        tasks.start_soon(stages.asr.run, hearing, asr_out, word_in)
-        tasks.start_soon(ears.frames, vad_out)
-        tasks.start_soon(ears.words, word_out)
-        tasks.start_soon(stages.llm.warm, self.history.opening)
+
+    def _begin(self, line: Line, ears: Ears, replies: Replies) -> None:
+        first, name = self._reply == 1, self.profile.name
+        welcome = Welcome(call=self.name, session=self.session, profile=self.profile.id, name=name)
+        line.send(welcome)
         line.play(replies.playout.pull)
-        self._welcome(line)
-        if self.profile.greeting and not again:
+        if first and self.profile.greeting:
             ears.act(self.turns.greet())
-        await self._read(line, ears, replies)
-        replies.abandon()
-        self._turn, self._reply = self.turns.turn, self.turns.reply
 
     async def _read(self, line: Line, ears: Ears, replies: Replies) -> None:
         """Do what the page asks, until it hangs up or is gone."""
@@ -146,13 +151,3 @@ class Call:
             if self._draining and not self.turns.busy:
                 self._over = True
                 return
-
-    def _welcome(self, line: Line) -> None:
-        line.send(
-            Welcome(
-                call=self.name,
-                session=self.session,
-                profile=self.profile.id,
-                name=self.profile.name,
-            )
-        )

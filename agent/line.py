@@ -17,17 +17,19 @@ FRAME = PLAYOUT_RATE // 50
 
 
 class Line(Protocol):
-    """One caller's connection. The clock is ``time.monotonic()``, in seconds.
+    """One caller's connection. The clock is ``time.monotonic()``, in seconds."""
 
-    Attributes:
-        audio: what the caller says, 20 ms a piece, in order, without gaps: lost packets are
-            concealed, and while nothing arrives silence comes in its place, in real time. The
-            stream ends when the caller is gone.
-        inbox: what the page says, already checked. It ends when the caller is gone.
-    """
+    @property
+    def audio(self) -> Source[Audio]:
+        """What the caller says, 20 ms a piece, in order, without gaps.
 
-    audio: Source[Audio]
-    inbox: Source[FromPage]
+        Lost packets are concealed, and while nothing arrives silence comes in its place, in
+        real time. The stream ends when the caller is gone.
+        """
+
+    @property
+    def inbox(self) -> Source[FromPage]:
+        """What the page says, already checked. It ends when the caller is gone."""
 
     async def run(self) -> None:
         """Carry audio and messages until the caller is gone; the call starts this once."""

@@ -86,10 +86,11 @@ async def speak(script: Script, audio: ReplyAudio, witness: Witness) -> None:
     """
     text_in, text_out = anyio.create_memory_object_stream[LlmEvent](256)
     clause_in, clause_out = anyio.create_memory_object_stream[Clause](8)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_think, script, text_in, witness)
-        tasks.start_soon(_cut, script.language, text_out, clause_in, witness)
-        tasks.start_soon(_Voicing(script.mouths, audio, witness).run, clause_out)
+    with text_in, text_out, clause_in, clause_out:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_think, script, text_in, witness)
+            tasks.start_soon(_cut, script.language, text_out, clause_in, witness)
+            tasks.start_soon(_Voicing(script.mouths, audio, witness).run, clause_out)
     audio.finished = True
 
 
@@ -104,10 +105,11 @@ async def _think(script: Script, sink: Sink[LlmEvent], witness: Witness) -> None
             return
         relay = _Relay(sink)
         try:
-            async with anyio.create_task_group() as tasks:
-                inner_in, inner_out = anyio.create_memory_object_stream[LlmEvent](64)
-                tasks.start_soon(script.llm.run, script.request, inner_in)
-                await relay.run(inner_out)
+            inner_in, inner_out = anyio.create_memory_object_stream[LlmEvent](64)
+            with inner_in, inner_out:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(script.llm.run, script.request, inner_in)
+                    await relay.run(inner_out)
         except* StageError as group:
             witness.failed(first_sentence(group))
         if not relay.said:
@@ -198,12 +200,13 @@ class _Voicing:
         """Speak until the clauses end; return a sentence if the voice fails before."""
         failure: str | None = None
         try:
-            async with anyio.create_task_group() as tasks:
-                clause_in, clause_out = anyio.create_memory_object_stream[Clause](2)
-                speech_in, speech_out = anyio.create_memory_object_stream[Speech](16)
-                tasks.start_soon(mouth.tts.run, mouth.voice, clause_out, speech_in)
-                tasks.start_soon(self._feed, source, clause_in)
-                await self._listen(speech_out)
+            clause_in, clause_out = anyio.create_memory_object_stream[Clause](2)
+            speech_in, speech_out = anyio.create_memory_object_stream[Speech](16)
+            with clause_in, clause_out, speech_in, speech_out:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(mouth.tts.run, mouth.voice, clause_out, speech_in)
+                    tasks.start_soon(self._feed, source, clause_in)
+                    await self._listen(speech_out)
         except* StageError as group:
             failure = first_sentence(group)
             self.audio.forget_words()  # the next voice says the clause again, at its own speed

@@ -100,6 +100,7 @@ class MemoryLine:
         self._pull = pull
 
     async def close(self, reason: str) -> None:
-        """Stop ticking."""
-        if not self._closed:
-            self.leave()
+        """Stop ticking, and let everything go."""
+        self.leave()
+        self.audio.close()
+        self.inbox.close()
