@@ -177,10 +177,10 @@ const WORDS = {
     reportSilenced(mine, word, performance.now());
   },
   timeline(mine, word) {
-    const bar = barOf(word.turn, word.record);
+    const bar = word.turn > 0 ? barOf(word.turn, word.record) : null; // 0: the greeting
     if (!bar) return;
     mine.bars.set(word.turn, bar);
-    view.showWait([...mine.bars.values()], word.turn);
+    view.showWait([...mine.bars.values()].sort((a, b) => a.turn - b.turn));
   },
 };
 

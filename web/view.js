@@ -1,11 +1,12 @@
 // The only module that touches the document. Foreign text goes in as text, never as markup.
 
 import { niceAxis, summary } from "./latency-bar.js";
+import { described, meaning, named, notes, spanLabel, tables, whole } from "./latency-text.js";
 
 const $ = (id) => document.getElementById(id);
 const STATES = ["connecting", "listening", "thinking", "speaking", "lost"];
 const DECAY = 0.82; // of a meter, each message
-const EARLIER = 6; // turns below the big bar
+const EARLIER = 4; // turns below the big bar
 
 /** An element with a class, a text and children. */
 function make(tag, className = "", text = "", ...children) {
@@ -18,9 +19,6 @@ function make(tag, className = "", text = "", ...children) {
 
 /** -60..0 dB as 0..1: how loud it seems. */
 const loudness = (level) => Math.max(0, Math.min(1, 1 + Math.log10(Math.max(level, 1e-6)) / 3));
-
-const whole = (ms) => String(Math.round(ms));
-const tenth = (ms) => (Math.round(ms * 10) / 10).toFixed(1);
 
 export class View {
   #do;
@@ -68,7 +66,7 @@ export class View {
     this.showMuted(this.#muted);
     this.showMicrophones(...this.#microphones);
     for (const { entry } of this.#entries.values()) this.showEntry(entry);
-    if (this.#bars.length > 0) this.showWait(this.#bars, this.#shown);
+    if (this.#bars.length > 0) this.#drawWait();
   }
 
   // --- sentences -------------------------------------------------------------------------
@@ -137,6 +135,7 @@ export class View {
     document.body.dataset.phase = "idle";
     $("lobby").hidden = false;
     $("room").hidden = this.#entries.size === 0 && this.#bars.length === 0;
+    $("main").append($("device"));
     $("voice").srcObject = null;
     this.showLevels(0, 0);
     $("call").focus();
@@ -182,6 +181,7 @@ export class View {
     document.body.dataset.phase = "call";
     $("lobby").hidden = true;
     $("room").hidden = false;
+    $("person").append($("device"));
     $("conversation").replaceChildren();
     // With a microphone nothing is read out: a screen reader's voice would reach the agent.
     $("conversation").setAttribute("aria-live", typing ? "polite" : "off");
@@ -240,11 +240,13 @@ export class View {
     $("voice").muted = silent;
   }
 
+  /** A new or changed entry of the conversation; one without words vanishes. */
   showEntry(entry) {
     const old = this.#entries.get(entry.id)?.item;
     const list = $("conversation");
     const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 60;
     const item = this.#entryItem(entry);
+    item.hidden = !entry.text;
     this.#entries.set(entry.id, { entry, item });
     if (old) {
       old.replaceWith(item);
@@ -282,26 +284,30 @@ export class View {
 
   // --- the wait --------------------------------------------------------------------------
 
-  /** All bars of the call so far; `turn` becomes the big one. */
-  showWait(bars, turn) {
+  /** All bars of the call so far. A new turn becomes the big one; a late correction does not. */
+  showWait(bars) {
+    const newest = bars.at(-1).turn;
+    if (this.#shown === null || newest !== this.#bars.at(-1)?.turn) this.#shown = newest;
     this.#bars = bars;
-    this.#shown = turn;
-    const bar = bars.find((other) => other.turn === turn);
-    const all = summary(bars);
+    this.#drawWait();
+  }
+
+  #drawWait() {
+    const t = this.#t;
+    const bar = this.#bars.find((other) => other.turn === this.#shown);
+    const all = summary(this.#bars);
+    const values = { ...all, median: whole(all?.median ?? null), slowest: whole(all?.slowest ?? null) };
     $("wait-empty").hidden = true;
     $("wait-turn").hidden = false;
-    $("wait-summary").textContent =
-      all?.count > 1
-        ? this.#t("summary", { ...all, median: whole(all.median), slowest: whole(all.slowest) })
-        : "";
-    $("total").textContent = bar.total === null ? "–" : whole(bar.total);
-    $("total-meaning").textContent = `${this.#t("turn", bar)} · ${this.#t(meaning(bar))}`;
+    $("wait-summary").textContent = all?.count > 1 ? t("summary", values) : "";
+    $("total").textContent = whole(bar.total);
+    $("total-meaning").textContent = `${t("turn", bar)} · ${meaning(bar, t)}`;
     $("bar").replaceChildren(...this.#segments(bar));
-    $("bar").setAttribute("aria-label", this.#described(bar));
+    $("bar").setAttribute("aria-label", described(bar, t));
     $("legend").replaceChildren(...bar.spans.map((span) => this.#legendItem(span)));
-    $("wait-notes").replaceChildren(...this.#notes(bar).map((note) => make("li", "", note)));
-    $("tables").replaceChildren(this.#spanTable(bar), this.#markTable(bar));
-    this.#showEarlier(bars, turn);
+    $("wait-notes").replaceChildren(...notes(bar, t).map((note) => make("li", "", note)));
+    $("tables").replaceChildren(...tables(bar, t).map(table));
+    this.#drawEarlier();
   }
 
   #segments({ spans }) {
@@ -310,95 +316,55 @@ export class View {
       .map((span) => {
         const segment = make("span", `segment ${span.kind}`);
         segment.style.setProperty("--share", String(span.share));
-        segment.title = this.#t("spanLabel", { name: this.#named(span), ms: whole(span.ms) });
+        segment.title = spanLabel(span, this.#t);
         return segment;
       });
   }
 
-  #described(bar) {
-    const spans = bar.spans
-      .map((span) => this.#t("spanLabel", { name: this.#named(span), ms: whole(span.ms) }))
-      .join(", ");
-    const total = bar.total === null ? "–" : whole(bar.total);
-    return this.#t("barLabel", { turn: bar.turn, total, spans });
-  }
-
-  #named({ name, kind }) {
-    return kind === "other" ? name : this.#t(`span.${kind}`);
-  }
-
   #legendItem(span) {
     const ms = make("b", "", whole(span.ms), make("small", "", "ms"));
-    return make("li", span.kind, "", make("i"), make("span", "", this.#named(span)), ms);
-  }
-
-  #notes(bar) {
-    const notes = [...bar.trouble];
-    if (bar.saved > 0) notes.push(this.#t("noteSaved", { ms: whole(bar.saved) }));
-    if (bar.bargeIn !== null) notes.push(this.#t("noteBargeIn", { ms: whole(bar.bargeIn) }));
-    if (bar.vadEnd) notes.push(this.#t("noteVad"));
-    if (bar.ear && bar.uncertainty !== null) {
-      notes.push(this.#t("noteUncertainty", { ms: tenth(bar.uncertainty) }));
+    const name = make("span", "", named(span, this.#t));
+    const item = make("li", span.kind, "", make("i"), name, ms);
+    if (span.hidden > 0) {
+      item.append(make("em", "", this.#t("hiddenMs", { ms: whole(span.hidden) })));
     }
-    return notes;
+    return item;
   }
 
-  #spanTable(bar) {
-    const rows = bar.spans.map((span) => [
-      this.#named(span),
-      tenth(span.from),
-      tenth(span.ms),
-      span.hidden > 0 ? tenth(span.hidden) : "",
-    ]);
-    if (bar.total !== null) rows.push([this.#t("sum"), "", tenth(bar.total), ""]);
-    const heads = ["span", "from", "length", "hidden"];
-    return this.#table(this.#t("tableSpans", bar), heads, rows);
-  }
-
-  #markTable(bar) {
-    const rows = bar.marks.map(({ name, ms }) => [this.#t(`mark.${name}`), tenth(ms)]);
-    return this.#table(this.#t("tableMarks", bar), ["event", "at"], rows);
-  }
-
-  #table(caption, heads, rows) {
-    const head = make("tr", "", "", ...heads.map((key) => make("th", "", this.#t(key))));
-    head.querySelectorAll("th").forEach((cell) => (cell.scope = "col"));
-    const body = rows.map(([first, ...rest]) => {
-      const name = make("th", "", first);
-      name.scope = "row";
-      return make("tr", "", "", name, ...rest.map((text) => make("td", "", text)));
-    });
-    const parts = [make("thead", "", "", head), make("tbody", "", "", ...body)];
-    return make("table", "", "", make("caption", "", caption), ...parts);
-  }
-
-  #showEarlier(bars, turn) {
-    const recent = bars.slice(-EARLIER);
+  #drawEarlier() {
+    const recent = this.#bars.slice(-EARLIER);
     const axis = niceAxis(Math.max(...recent.map((bar) => bar.end)));
-    $("earlier").hidden = recent.length < 2;
     const focused = document.activeElement?.dataset?.turn;
-    const buttons = recent.map((bar) => {
-      const small = make("span", "bar small", "", ...this.#segments(bar));
-      small.style.setProperty("--length", String(Math.max(0, bar.end) / axis));
-      small.setAttribute("aria-hidden", "true");
-      const track = make("span", "track", "", small);
-      const total = make("span", "ms", bar.total === null ? "–" : `${whole(bar.total)} ms`);
-      const name = make("span", "turn", this.#t("turn", bar));
-      const button = make("button", "", "", name, track, total);
-      button.type = "button";
-      button.dataset.turn = bar.turn;
-      button.setAttribute("aria-pressed", String(bar.turn === turn));
-      button.addEventListener("click", () => this.showWait(this.#bars, bar.turn));
-      return button;
-    });
+    const buttons = recent.map((bar) => this.#earlierTurn(bar, axis));
+    $("earlier").hidden = recent.length < 2;
     $("earlier").replaceChildren(...buttons);
     buttons.find((button) => button.dataset.turn === focused)?.focus();
   }
+
+  #earlierTurn(bar, axis) {
+    const small = make("span", "bar small", "", ...this.#segments(bar));
+    small.style.setProperty("--length", String(Math.max(0, bar.end) / axis));
+    small.setAttribute("aria-hidden", "true");
+    const name = make("span", "turn", this.#t("turn", bar));
+    const total = make("span", "ms", `${whole(bar.total)} ms`);
+    const button = make("button", "", "", name, make("span", "track", "", small), total);
+    button.type = "button";
+    button.dataset.turn = bar.turn;
+    button.setAttribute("aria-pressed", String(bar.turn === this.#shown));
+    button.addEventListener("click", () => {
+      this.#shown = bar.turn;
+      this.#drawWait();
+    });
+    return button;
+  }
 }
 
-function meaning({ total, ear, from }) {
-  if (total === null) return "waitNoSound";
-  if (from === "speech_end") return ear ? "meaningEar" : "meaningMedia";
-  if (from === "endpoint") return ear ? "meaningTyped" : "meaningTypedMedia";
-  return "meaningOther";
+function table({ caption, heads, rows }) {
+  const cell = (tag, text, scope) => Object.assign(make(tag, "", text), scope && { scope });
+  const head = make("tr", "", "", ...heads.map((text) => cell("th", text, "col")));
+  const body = rows.map(([first, ...rest]) =>
+    make("tr", "", "", cell("th", first, "row"), ...rest.map((text) => cell("td", text))),
+  );
+  const parts = [make("thead", "", "", head), make("tbody", "", "", ...body)];
+  return make("table", "", "", make("caption", "", caption), ...parts);
 }
