@@ -1,0 +1,19 @@
+"""The HTTP edge: the page, the picker, and offers answered. It knows no call from inside.
+
+    GET  /, /app.js …      the page                                      open
+    GET  /healthz          {"status": "ok"}                              open
+    GET  /api/info         version, calls, limit, ICE servers            open
+    GET  /api/profiles     the picker's cards                            token
+    POST /api/calls        {"sdp", "type": "offer", "profile"?, "session"?} → 201 answer
+    DELETE /api/calls/{id} hangs up → 204                                token
+
+Everything refused comes as ``{"error": sentence}`` with its status. ``docs/protocol.md`` has
+the words that follow on the data channel.
+"""
+
+from __future__ import annotations
+
+from agent.server.contract import Calls, ServeSettings, Started
+from agent.server.run import serve
+
+__all__ = ["Calls", "ServeSettings", "Started", "serve"]
