@@ -118,6 +118,8 @@ class Call:
             self._turn, self._reply = self.turns.turn, self.turns.reply
             with anyio.CancelScope(shield=True):
                 await line.close("the call is over")
+                await line.audio.aclose()
+                await line.inbox.aclose()
 
     def _replies(self, line: Line, tasks: TaskGroup) -> Replies:
         self.turns = Turns(self.profile.turn.settings, self._turn, self._reply)

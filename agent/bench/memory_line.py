@@ -100,7 +100,5 @@ class MemoryLine:
         self._pull = pull
 
     async def close(self, reason: str) -> None:
-        """Stop ticking, and let everything go."""
+        """Stop ticking."""
         self.leave()
-        self.audio.close()
-        self.inbox.close()
