@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -17,16 +15,9 @@ from agent.commands import models
 from agent.engines import models_of
 from agent.errors import NotPossible
 from agent.profile import Profile, default_id, load, load_all
-from agent.server import Calls, ServeSettings, serve
+from agent.server import ServeSettings, sentence_of, serve, until_signal
 from agent.webrtc import IceServer, IceSettings
-from stages.errors import FirstWordError
 from stages.models import ModelStore
-
-DRAIN_S = 10.0
-"""Seconds for running replies and calls to end after the first signal."""
-
-AT_ONCE = 130
-"""Exit code when a second signal ended the wait."""
 
 _PRIVATE = ("FIRSTWORD_TURN_USERNAME", "FIRSTWORD_TURN_CREDENTIAL")
 
@@ -71,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
             _serve, options, settings, ice, profile, backend_options={"use_uvloop": True}
         )
     except BaseExceptionGroup as group:
-        error = _lone(group)
+        error = sentence_of(group)
         if error is None:
             raise
         raise error from group
@@ -142,33 +133,7 @@ async def _serve(
         limit=options.max_calls, default_profile=options.profile, ice=ice
     ) as calls:
         await calls.warm(profile)
-        return await until_signal(settings, calls)
-
-
-async def until_signal(settings: ServeSettings, calls: Calls) -> int:
-    """Serve until SIGINT or SIGTERM, then drain; a second signal stops at once.
-
-    Returns:
-        The exit code: 0, or 130 when a second signal came.
-
-    Raises:
-        ExceptionGroup: of what ``serve`` raises.
-    """
-    code = AT_ONCE
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(partial(serve, settings, calls, load_all, started=_say))
-            await anext(signals)
-            tasks.start_soon(_cancel_at_next, signals, tasks.cancel_scope)
-            await calls.drain(DRAIN_S)
-            code = 0
-            tasks.cancel_scope.cancel()
-    return code
-
-
-async def _cancel_at_next(signals: AsyncIterator[signal.Signals], scope: anyio.CancelScope) -> None:
-    await anext(signals)
-    scope.cancel()
+        return await until_signal(partial(serve, settings, calls, load_all, started=_say), calls)
 
 
 def _pull(profile: Profile) -> None:
@@ -181,11 +146,3 @@ def _pull(profile: Profile) -> None:
 
 def _say(address: str) -> None:
     print(f"FirstWord answers at {address} (Ctrl-C stops it)", flush=True)  # noqa: T201
-
-
-def _lone(group: BaseExceptionGroup[BaseException]) -> FirstWordError | None:
-    """Return the error of ours that is all of a group, if it is."""
-    ours, others = group.split(FirstWordError)
-    while isinstance(ours, BaseExceptionGroup):
-        ours = ours.exceptions[0]  # type: ignore[assignment]  # a group or, at last, the error
-    return ours if others is None and isinstance(ours, FirstWordError) else None

@@ -5,7 +5,9 @@ what was chosen; ``profile.chosen("llm")`` finds that stage and its checked opti
 ``${NAME}`` filled in from the environment, there and nowhere else.
 """
 
+from agent.profile.schema import json_schema
 from agent.profile.shape import (
+    ID,
     AsrChoice,
     Choice,
     Example,
@@ -14,10 +16,11 @@ from agent.profile.shape import (
     TurnChoice,
     VoiceChoice,
 )
-from agent.profile.shelf import Entry, Shelf, default_id, load, load_all
+from agent.profile.shelf import Entry, Shelf, default_id, load, load_all, user_folder
 from agent.profile.stage import Chosen
 
 __all__ = [
+    "ID",
     "AsrChoice",
     "Choice",
     "Chosen",
@@ -29,6 +32,8 @@ __all__ = [
     "TurnChoice",
     "VoiceChoice",
     "default_id",
+    "json_schema",
     "load",
     "load_all",
+    "user_folder",
 ]

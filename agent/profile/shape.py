@@ -28,8 +28,11 @@ from agent.turn_settings import PRESETS, TurnSettings
 from stages.contracts import Kind
 from stages.events import Hearing, Message, Voice
 
+Ratio: TypeAlias = Annotated[float, BeforeValidator(ratio, json_schema_input_type=float | str)]
+Hertz: TypeAlias = Annotated[float, BeforeValidator(hertz, json_schema_input_type=float | str)]
 Section: TypeAlias = Literal["vad", "turn", "asr", "llm", "voice", "fallback_voice"]
 
+ID = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 _LONG = 8_000
 _SPOKEN = {
     "zh": "你正在和对方通电话。用口语回答，一两句话，不用列表、表情和格式。",
@@ -119,13 +122,13 @@ class VoiceChoice(Choice):
     """How the character sounds."""
 
     voice: str = Field(default="", max_length=200, description="the engine's name for it")
-    rate: Annotated[float, BeforeValidator(ratio)] = Field(
+    rate: Ratio = Field(
         default=1.0, ge=0.25, le=4, description="of speaking: +10% or 1.1"
     )
-    pitch: Annotated[float, BeforeValidator(hertz)] = Field(
+    pitch: Hertz = Field(
         default=0.0, ge=-500, le=500, description="up or down: +5Hz or 5"
     )
-    volume: Annotated[float, BeforeValidator(ratio)] = Field(
+    volume: Ratio = Field(
         default=1.0, ge=0, le=4, description="+10% or 1.1"
     )
 
@@ -147,7 +150,7 @@ class Profile(_Frozen):
         "fallback_voice": "tts",
     }
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="by default the file's name")
+    id: str = Field(pattern=ID, description="by default the file's name")
     name: str = Field(min_length=1, max_length=100)
     avatar: str = Field(default="🎙️", max_length=200, description="an emoji, or a file of the page")
     language: str = Field(default="en", pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")

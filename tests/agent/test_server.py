@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +24,7 @@ from pydantic import SecretStr
 from agent.errors import CallRefused, NotPossible
 from agent.profile import Entry, Shelf
 from agent.resources import folder
-from agent.server import ServeSettings, Started, serve
+from agent.server import ServeSettings, Started, sentence_of, serve, until_signal
 from agent.server.limits import MOST_PEERS, RateLimit
 
 SDP = "v=0 a secret offer"
@@ -398,3 +400,73 @@ async def test_a_server_that_is_cancelled_lets_go_of_its_port() -> None:
         await server.ask("GET", "/healthz")
     async with served(ScriptedCalls(), port=port) as server:
         assert (await server.ask("GET", "/healthz"))[0] == 200
+
+
+# --- how it ends ----------------------------------------------------------------------------
+
+
+@dataclass
+class SlowCalls(ScriptedCalls):
+    """Takes its time to end, until told."""
+
+    draining: anyio.Event = field(default_factory=anyio.Event)
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+    async def drain(self, deadline_s: float) -> None:
+        self.answer = CallRefused(503, "The server is stopping.")
+        self.draining.set()
+        await self.ended.wait()
+
+
+@dataclass
+class Ending:
+    """A server that is to be ended with signals, and its exit code."""
+
+    calls: SlowCalls = field(default_factory=SlowCalls)
+    code: int | None = None
+    up: anyio.Event = field(default_factory=anyio.Event)
+    address: str = ""
+
+    async def run(self) -> None:
+        asked = ServeSettings(port=0)
+        serving = partial(serve, asked, self.calls, shipped, started=self._started)
+        self.code = await until_signal(serving, self.calls)
+
+    def _started(self, address: str) -> None:
+        self.address = address
+        self.up.set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_lets_calls_end_and_new_ones_are_refused(number: signal.Signals) -> None:
+    ending = Ending()
+    async with ClientSession() as session, anyio.create_task_group() as tasks:
+        tasks.start_soon(ending.run)
+        await ending.up.wait()
+        os.kill(os.getpid(), number)
+        await ending.calls.draining.wait()
+        status, body, _ = await Served(ending.address.rstrip("/"), session).offer()
+        assert (status, body) == (503, {"error": "The server is stopping."})
+        ending.calls.ended.set()
+    assert ending.code == 0
+
+
+async def test_a_second_signal_waits_for_nobody() -> None:
+    ending = Ending()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ending.run)
+        await ending.up.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        await ending.calls.draining.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+    assert ending.code == 130
+
+
+async def test_what_keeps_a_server_from_starting_is_found_in_its_group() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        asked = ServeSettings(port=taken.getsockname()[1])
+        calls = ScriptedCalls()
+        with pytest.raises(ExceptionGroup) as raised:
+            await until_signal(partial(serve, asked, calls, shipped, started=print), calls)
+    assert "is in use" in str(sentence_of(raised.value))
+    assert sentence_of(ExceptionGroup("", [raised.value, ValueError()])) is None

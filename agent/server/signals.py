@@ -1,0 +1,57 @@
+"""The end of a server: the first signal drains it, the second stops it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import anyio
+
+from agent.server.contract import Calls
+from stages.errors import FirstWordError
+
+DRAIN_S = 10.0
+"""Seconds for running replies, then calls, to end after the first signal."""
+
+AT_ONCE = 130
+"""Exit code when a second signal ended the wait."""
+
+
+async def until_signal(serving: Callable[[], Coroutine[Any, Any, None]], calls: Calls) -> int:
+    """Serve until SIGINT or SIGTERM, then let calls end; a second signal stops at once.
+
+    Args:
+        serving: a coroutine function that serves until it is cancelled.
+        calls: what is drained. The server still answers meanwhile, with refusals.
+
+    Returns:
+        The exit code: 0, or 130 when a second signal came.
+
+    Raises:
+        ExceptionGroup: of what ``serving`` raises.
+    """
+    code = AT_ONCE
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(serving)
+            await anext(signals)
+            tasks.start_soon(_cancel_at_next, signals, tasks.cancel_scope)
+            await calls.drain(DRAIN_S)
+            code = 0
+            tasks.cancel_scope.cancel()
+    return code
+
+
+def sentence_of(group: BaseExceptionGroup[BaseException]) -> FirstWordError | None:
+    """Return the error of ours that task groups wrapped, if the group holds nothing else."""
+    ours, others = group.split(FirstWordError)
+    inner: BaseException | None = ours
+    while isinstance(inner, BaseExceptionGroup):
+        inner = inner.exceptions[0]
+    return inner if others is None and isinstance(inner, FirstWordError) else None
+
+
+async def _cancel_at_next(signals: AsyncIterator[signal.Signals], scope: anyio.CancelScope) -> None:
+    await anext(signals)
+    scope.cancel()
