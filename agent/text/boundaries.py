@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from agent.text.signs import is_emoji, is_wide
+from agent.text.signs import is_emoji, is_wide, listed
 
 STRONG = frozenset("。！？；…｡!?.\n")
 WEAK = frozenset("，、：,:;")
@@ -21,18 +21,16 @@ _ENDERS = frozenset("。！？…｡!?.")
 _CLOSERS = frozenset("\"'”’」』）)]】》〉*_~～`")
 _QUOTES = frozenset("\"'”’」』")
 
-_NEVER = frozenset(
+_NEVER = listed(
     "dr mr mrs ms mx prof st mt rev hon gen col sgt capt lt cmdr gov sen rep vs cf e.g i.e viz"
-    " fig figs eq ch sec vol pp ed eds approx dept univ est min max tel ext al incl".split()
+    " fig figs eq ch sec vol pp ed eds approx dept univ est min max tel ext al incl"
 )
 """What these have behind them is no end, whatever follows."""
 
-_BEFORE_NUMBER = frozenset(
-    "no nos p art jan feb mar apr jun jul aug sep sept oct nov dec".split()
-)
+_BEFORE_NUMBER = listed("no nos p art jan feb mar apr jun jul aug sep sept oct nov dec")
 """No end before a number."""
 
-_BEFORE_SMALL = frozenset("a.m p.m am pm etc inc ltd co corp jr sr ph.d b.c a.d bros ave blvd rd".split())
+_BEFORE_SMALL = listed("a.m p.m am pm etc inc ltd co corp jr sr ph.d b.c a.d bros ave blvd rd")
 """No end before a small letter."""
 
 _LAST_WORD = re.compile(r"[A-Za-z]+(?:\.[A-Za-z]+)*$")
@@ -164,4 +162,4 @@ def _if_next(
     if after == len(text):
         return Boundary(verdicts[1], len(text)) if last else _WAIT
     verdict = verdicts[0] if goes_on(text[after]) else verdicts[1]
-    return Boundary(verdict, space + 1)
+    return _NONE if verdict is Verdict.NONE else Boundary(verdict, space + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from agent.text.boundaries import MARKS, Verdict, judge
-from agent.text.signs import is_han, weight, words
+from agent.text.signs import is_han, listed, weight, words
 from agent.text.speech import spoken
 from stages.events import Clause
 
@@ -21,9 +21,7 @@ LONGEST_FIRST, LONGEST = 7.5, 18.0
 BRACKET = 160
 """Characters after which an open bracket is taken for a slip of the pen."""
 
-FILLERS = frozenset(
-    "嗯 呃 啊 哦 唔 额 噢 诶 哎 唉 哈 um uh hmm hm oh er ah mm well so eh".split()
-)
+FILLERS = listed("嗯 呃 啊 哦 唔 额 噢 诶 哎 唉 哈 um uh hmm hm oh er ah mm well so eh")
 """Never said alone: they wait for what they introduce."""
 
 _OPENERS, _CLOSERS = frozenset("(（["), frozenset(")）]")
@@ -208,7 +206,8 @@ class ClauseCutter:
         self._begins_line = self._held[end - 1] == "\n"
         self._held = self._held[end:]
         self._at -= end
-        self._line = 0 if self._begins_line else -1
+        newline = self._held.rfind("\n", 0, self._at)
+        self._line = newline + 1 if newline >= 0 or self._begins_line else -1
         self._said = weight(self._held[: self._at])
         return True
 

@@ -19,7 +19,8 @@ _JOINERS = frozenset("\u200d\ufe0f\ufe0e\u20e3")
 
 def is_han(sign: str) -> bool:
     """Return whether this is a Han character."""
-    return "\u4e00" <= sign <= "\u9fff" or "\u3400" <= sign <= "\u4dbf" or "\uf900" <= sign <= "\ufaff"
+    common, rare, old = "\u4e00" <= sign <= "\u9fff", "\u3400" <= sign <= "\u4dbf", sign >= "\uf900"
+    return common or rare or (old and sign <= "\ufaff")
 
 
 @lru_cache(maxsize=4096)
@@ -41,6 +42,11 @@ def weight(text: str) -> float:
     words = _WORD.findall(text)
     han = sum(1 for word in words if is_han(word[0]))
     return han / 4 + (len(words) - han) / 3
+
+
+def listed(words: str) -> frozenset[str]:
+    """Return the words of a list with spaces between them."""
+    return frozenset(words.split())
 
 
 def words(text: str) -> list[str]:
