@@ -14,8 +14,8 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from agent.errors import NotPossible
 from agent.line import FRAME
 from agent.messages import Ping, Say
 from agent.webrtc.peer import Peer
-from stages.audio import samples_in, silence
+from stages.audio import silence
 from stages.events import Samples
 
 CALLS = (1, 10, 20, 40)
@@ -79,8 +79,9 @@ async def measure(
     Raises:
         NotPossible: the server process or a call did not come about.
     """
-    delays = await _delays(probes)
-    return delays, [await _load(count, seconds) for count in calls]
+    with _own_core() as core:
+        delays = await _delays(core, probes)
+        return delays, [await _load(core, count, seconds) for count in calls]
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +93,6 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, and print."""
-    _leave_a_core()
 
     async def taken() -> tuple[Delays, list[Load]]:
         return await measure(options.calls, options.probes, options.seconds)
@@ -125,11 +125,18 @@ def _print(console: Console, delays: Delays, loads: Sequence[Load]) -> None:
     console.print(table)
 
 
-def _leave_a_core() -> None:
-    """Keep this process off the server's core, where there is another."""
-    if hasattr(os, "sched_setaffinity"):
-        cores = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, cores - {min(cores)} or cores)
+@contextmanager
+def _own_core() -> Iterator[int | None]:
+    """Keep this thread off one core, where there are several, and name that core."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield None
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores - {min(cores)} or cores)
+    try:
+        yield min(cores)
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 # --- the server process ---------------------------------------------------------------------
@@ -154,14 +161,12 @@ class _Remote:
 
 
 @asynccontextmanager
-async def _server() -> AsyncIterator[_Remote]:
+async def _server(core: int | None) -> AsyncIterator[_Remote]:
     command = [sys.executable, "-m", "agent.bench.media_server"]
-    root = Path(__file__).resolve().parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    if hasattr(os, "sched_setaffinity"):  # the child pins itself; it must see all cores
-        environment["FIRSTWORD_BENCH_CORES"] = str(os.cpu_count())
+    if core is not None:
+        command.append(str(core))
     async with await anyio.open_process(
-        command, stdin=subprocess.PIPE, stderr=None, env=environment
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None
     ) as process:
         try:
             yield _Remote(process)
@@ -170,3 +175,154 @@ async def _server() -> AsyncIterator[_Remote]:
                 assert process.stdin is not None
                 await process.stdin.aclose()
                 await process.wait()
+
+
+# --- one call, probed -----------------------------------------------------------------------
+
+
+class _Caller:
+    """A peer with a microphone and an ear that both know their times."""
+
+    def __init__(self) -> None:
+        self.mic = Mic()
+        self.ear = Ear(lambda: None)
+        self.left: dict[float, float] = {}  # due time to time of leaving
+        self.peer = Peer(self.mic.pull, self.ear.hear, self._sent)
+
+    def _sent(self, number: int, due: float, left: float) -> None:
+        self.left[round(due, 4)] = left
+        self.mic.sent(number, due, left)
+
+    async def connect(self, server: _Remote) -> float:
+        """Connect; return the seconds it took."""
+        began = time.monotonic()
+        told = await server.ask(do="call", sdp=await self.peer.offer(), load=False)
+        await self.peer.accept(told["sdp"])
+        await _opened(self.peer)
+        return time.monotonic() - began
+
+
+async def _delays(core: int | None, probes: int) -> Delays:
+    caller = _Caller()
+    async with _server(core) as server, anyio.create_task_group() as tasks:
+        try:
+            await caller.connect(server)
+            tasks.start_soon(_ping, caller.peer)
+            await anyio.sleep(WARM_UP)
+            spoken, sent = await _speak(caller, probes)
+            silences = await _talk(caller, probes)
+            report = await server.ask(do="report")
+        finally:
+            await caller.peer.close()
+            tasks.cancel_scope.cancel()
+    heard = _gaps(report["played"], [first for first, _ in silences])
+    quiet = _gaps(report["flushed"], [last for _, last in silences])
+    connects = await _connects(core)
+    return Delays(
+        spoken_to_server=_two(_gaps(spoken, report["onsets"])),
+        sent_to_server=_two(_gaps(sent, report["onsets"])),
+        server_to_audible=_two(heard),
+        flush_to_silence=_two(quiet),
+        click_to_connected=_two(connects),
+    )
+
+
+async def _speak(caller: _Caller, probes: int) -> tuple[list[float], list[float]]:
+    """Say short tones at any phase of the frames; return when each was spoken, and sent."""
+    spoken, sent = [], []
+    for _ in range(probes):
+        lead = silence(random.randrange(FRAME))
+        utterance = Utterance(Path(), np.concatenate([lead, TONE, TONE, TONE]))
+        caller.mic.speak(utterance)
+        with anyio.fail_after(5):
+            await utterance.done.wait()
+        spoken.append(utterance.when(len(lead)))
+        sent.append(caller.left[round(utterance.when(FRAME), 4)])
+        await anyio.sleep(0.15)
+    return spoken, sent
+
+
+async def _talk(caller: _Caller, probes: int) -> list[tuple[float, float]]:
+    """Let the server talk for a moment, at any phase; return when it was first and last heard."""
+    times = []
+    for _ in range(probes):
+        asked = time.monotonic()
+        caller.peer.send(Say(text="talk"))
+        await anyio.sleep(0.2 + random.random() * 0.02)
+        caller.peer.send(Say(text="stop"))
+        await anyio.sleep(0.2)
+        first, last = caller.ear.first_since(asked), caller.ear.last
+        times.append((first or float("nan"), last or float("nan")))
+    return times
+
+
+async def _connects(core: int | None) -> list[float]:
+    took = []
+    async with _server(core) as server:
+        for _ in range(CONNECTS + 1):
+            caller = _Caller()
+            try:
+                took.append(await caller.connect(server) * 1000)
+            finally:
+                await caller.peer.close()
+    return took[1:]  # the first one loads what the others find loaded
+
+
+# --- many calls -----------------------------------------------------------------------------
+
+
+async def _load(core: int | None, count: int, seconds: float) -> Load:
+    peers = [Peer(lambda: TONE, _ignored) for _ in range(count)]
+    async with _server(core) as server, anyio.create_task_group() as tasks:
+        try:
+            for peer in peers:
+                told = await server.ask(do="call", sdp=await peer.offer(), load=True)
+                await peer.accept(told["sdp"])
+                await _opened(peer)
+                tasks.start_soon(_ping, peer)
+            await anyio.sleep(WARM_UP)
+            await server.ask(do="begin")
+            before = sum(len(peer.track.lateness) for peer in peers)
+            await anyio.sleep(seconds)
+            report = await server.ask(do="report")
+            sent = sum(len(peer.track.lateness) for peer in peers) - before
+        finally:
+            for peer in peers:
+                await peer.close()
+            tasks.cancel_scope.cancel()
+    p50, p95, p99 = percentiles([1000 * each for each in report["lateness"]], (50, 95, 99))
+    received = report["packets"] / sent if sent else 0.0
+    return Load(count, round(report["cpu"], 3), p50, p95, p99, round(received, 4))
+
+
+async def _ping(peer: Peer) -> None:
+    while True:
+        peer.send(Ping(t0=time.monotonic() * 1000))
+        await anyio.sleep(1.0)
+
+
+async def _opened(peer: Peer) -> None:
+    try:
+        with anyio.fail_after(CONNECT_WITHIN):
+            await peer.opened.wait()
+    except TimeoutError as error:
+        raise NotPossible("A call of the measurement did not connect.") from error
+
+
+def _ignored(samples: Samples, position: int, arrival: float) -> None:
+    """Hear and forget: decoding is part of a call, measuring is not."""
+
+
+def _gaps(begins: Sequence[float], ends: Sequence[float]) -> list[float]:
+    """Return the milliseconds from each begin to the first end after it."""
+    gaps = []
+    for number, begin in enumerate(begins):
+        until = begins[number + 1] if number + 1 < len(begins) else float("inf")
+        after = [end for end in ends if begin <= end < until]
+        gaps += [(after[0] - begin) * 1000] if after else []
+    return gaps
+
+
+def _two(values: Sequence[float]) -> tuple[float, float]:
+    median, high = percentiles(values, (50, 95))
+    return median, high

@@ -126,9 +126,9 @@ async def _serve() -> None:
 
 
 def main() -> None:
-    """Serve until the end of input."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    """Serve until the end of input, on the core that the first argument names, if there is one."""
+    if len(sys.argv) > 1:
+        os.sched_setaffinity(0, {int(sys.argv[1])})
     anyio.run(_serve, backend_options={"use_uvloop": True})
 
 
