@@ -13,7 +13,7 @@ from collections.abc import Sequence
 # recogniser and the voice for the same cores (feature extraction measured 33 ms against 5 ms).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-from stages.errors import FirstWordError, UserError
+from stages.errors import FirstWordError, UserError, the_one
 
 COMMANDS = {
     "demo": "place a call to an agent of your own and show where the time went",
@@ -45,11 +45,12 @@ def run(arguments: Sequence[str]) -> int:
         return int(importlib.import_module(f"agent.commands.{options.command}").run(options) or 0)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except FirstWordError as error:
-        if options.debug:
+    except (FirstWordError, BaseExceptionGroup) as error:
+        ours = the_one(error)
+        if ours is None or options.debug:
             raise
-        print(f"firstword: {error}", file=sys.stderr)  # noqa: T201
-        return BAD_INPUT if isinstance(error, UserError) else FAILED
+        print(f"firstword: {ours}", file=sys.stderr)  # noqa: T201
+        return BAD_INPUT if isinstance(ours, UserError) else FAILED
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

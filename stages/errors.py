@@ -104,3 +104,10 @@ class Transient(StageError):
 
 class Unusable(StageError):
     """A failure that would come again: a wrong key, an unknown model, a refused voice."""
+
+
+def the_one(error: BaseException) -> FirstWordError | None:
+    """Return the error of ours that task groups have wrapped; none if it is another, or several."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error if isinstance(error, FirstWordError) else None

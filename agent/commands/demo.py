@@ -1,0 +1,152 @@
+"""``firstword demo``: a real call to an agent of one's own, and where its milliseconds went.
+
+It brings the models of the profile, starts the server in a process of its own (so that caller
+and agent do not share an event loop), calls it over WebRTC with a human recording and two
+questions of a synthetic caller, and shows what ``firstword call`` shows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import wave
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import numpy as np
+from anyio.abc import Process
+from rich.console import Console
+
+from agent.commands import call as call_command
+from agent.commands import models as models_command
+from agent.engines import models_of, open_engines
+from agent.errors import NotPossible
+from agent.profile import default_id, load
+from stages.events import Clause, Samples, Speech
+from stages.models import ModelStore
+
+QUESTIONS = ("Hi there, who are you?", "What is the capital of France?")
+READING_S = 9.0
+"""How much of the human reading is said, at most: it is cut at the quietest spot before."""
+START_S = 120.0
+"""How long the server may take to load its models on a busy machine."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Describe the command's arguments."""
+    parser.add_argument("--profile", default=None, help="who answers (default: the default one)")
+    parser.add_argument(
+        "--say", nargs="+", type=Path, metavar="FILE", help="speech of your own, in turns"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("firstword-demo"), help="folder for the audio"
+    )
+    parser.add_argument("--json", action="store_true", help="print the records as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Bring, serve, call, show."""
+    out = Console(stderr=options.json)
+    profile = load(options.profile or default_id())
+    models_command.bring(ModelStore(), models_of(profile), out)
+    options.out.mkdir(parents=True, exist_ok=True)
+    return anyio.run(_call, options, profile.id, backend_options={"use_uvloop": True})
+
+
+async def _call(options: argparse.Namespace, profile: str) -> int:
+    files = options.say or await _speech(options.out)
+    async with _server(profile) as url:
+        return await call_command.place(
+            url, files, profile=profile, out=options.out, as_json=options.json
+        )
+
+
+@asynccontextmanager
+async def _server(profile: str) -> AsyncIterator[str]:
+    """Serve on a free loopback port; the server ends with the block."""
+    command = [sys.executable, "-m", "agent", "serve", "--port", "0", "--profile", profile]
+    async with await anyio.open_process(command, stdout=subprocess.PIPE, stderr=None) as process:
+        try:
+            yield await _address(process)
+        finally:
+            process.terminate()
+            with anyio.move_on_after(15, shield=True):
+                await process.wait()
+
+
+async def _address(process: Process) -> str:
+    """Return the address that the server prints once it can be called."""
+    assert process.stdout is not None
+    printed = b""
+    with anyio.move_on_after(START_S):
+        async for piece in process.stdout:
+            printed += piece
+            for word in printed.decode().split():
+                if word.startswith("http://") and printed.endswith(b"\n"):
+                    return word
+    raise NotPossible("The server did not start; `firstword serve --debug` shows why.")
+
+
+# --- what is said ---------------------------------------------------------------------------
+
+
+async def _speech(out: Path) -> list[Path]:
+    """Write the human reading and the synthetic questions, and return their files in order."""
+    store = ModelStore()
+    reading = out / "caller-reading.wav"
+    await anyio.to_thread.run_sync(_cut_reading, store.path("moonshine-tiny-en"), reading)
+    return [reading, *await _questions(store, out)]
+
+
+def _cut_reading(models: Path, target: Path) -> None:
+    with wave.open(str(models / "two_cities.wav")) as source:
+        rate = source.getframerate()
+        count = min(source.getnframes(), round(READING_S * rate))
+        samples = np.frombuffer(source.readframes(count), np.int16)
+    if source.getnchannels() > 1:
+        samples = samples[:: source.getnchannels()]
+    _write(target, samples[: _quiet_spot(samples, rate)], rate)
+
+
+def _quiet_spot(samples: np.ndarray, rate: int) -> int:
+    """Return the middle of the quietest 200 ms in the last third: between two phrases."""
+    width = rate // 5
+    energy = np.convolve(np.square(samples.astype(np.float64)), np.ones(width), "valid")
+    begin = 2 * len(samples) // 3
+    return begin + int(np.argmin(energy[begin:])) + width // 2
+
+
+async def _questions(store: ModelStore, out: Path) -> list[Path]:
+    """Let the default profile's voice ask the questions."""
+    profile = load(default_id())
+    async with open_engines(store) as engines:
+        mouth = (await engines.stages(profile)).mouths[0]
+        files = []
+        for number, text in enumerate(QUESTIONS, 1):
+            pieces: list[Speech] = []
+            async with anyio.create_task_group() as tasks:
+                clause_in, clause_out = anyio.create_memory_object_stream[Clause](1)
+                speech_in, speech_out = anyio.create_memory_object_stream[Speech](8)
+                tasks.start_soon(mouth.tts.run, mouth.voice, clause_out, speech_in)
+                await clause_in.send(Clause(0, text, text))
+                await clause_in.aclose()
+                pieces = [piece async for piece in speech_out]
+            files.append(out / f"caller-question-{number}.wav")
+            _write_speech(files[-1], pieces)
+    return files
+
+
+def _write_speech(target: Path, pieces: Sequence[Speech]) -> None:
+    samples: Samples = np.concatenate([piece.samples for piece in pieces])
+    _write(target, (samples * 32767).astype(np.int16), pieces[0].rate)
+
+
+def _write(target: Path, samples: np.ndarray, rate: int) -> None:
+    with wave.open(str(target), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.astype("<i2").tobytes())
