@@ -10,7 +10,6 @@ from typing import Any
 import anyio
 from pydantic import SecretStr, ValidationError
 
-from agent.calls import open_calls
 from agent.commands import models
 from agent.engines import models_of
 from agent.errors import NotPossible
@@ -129,6 +128,8 @@ def _for_page(server: IceServer) -> dict[str, Any]:
 async def _serve(
     options: argparse.Namespace, settings: ServeSettings, ice: IceSettings, profile: Profile
 ) -> int:
+    from agent.calls import open_calls  # aiortc and all stages: only when all else is right
+
     async with open_calls(
         limit=options.max_calls, default_profile=options.profile, ice=ice
     ) as calls:

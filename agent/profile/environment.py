@@ -26,6 +26,18 @@ def references(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, str]]:
             yield from references(item, (*path, i))
 
 
+def clear(value: Any, path: KeyPath) -> Iterator[KeyPath]:
+    """Give the path of every value in plain data that is not empty and holds no ``${NAME}``."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from clear(item, (*path, key))
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            yield from clear(item, (*path, i))
+    elif value not in (None, "") and not any(references(value)):
+        yield path
+
+
 def filled(value: Any, environment: Mapping[str, str]) -> Any:
     """Return plain data with every ``${NAME}`` replaced.
 

@@ -92,8 +92,11 @@ def _stands(data: Any, path: KeyPath) -> bool:
 
 
 def _without_empty(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop empty fields, and empty keys of sections; what is deeper belongs to a plug-in."""
     return {
-        key: _without_empty(value) if isinstance(value, Mapping) else value
-        for key, value in data.items()
+        field: {key: item for key, item in value.items() if item is not None}
+        if isinstance(value, Mapping)
+        else value
+        for field, value in data.items()
         if value is not None
     }

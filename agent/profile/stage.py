@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from agent.errors import ProfileError
-from agent.profile.environment import filled, references, secret_fields
+from agent.profile.environment import clear, filled, references, secret_fields
 from agent.profile.sentences import dotted, first_error
 from agent.profile.tree import KeyPath, Tree
 from stages import registry
@@ -105,11 +105,11 @@ def _checked(spot: Spot, plugin: Plugin[Any]) -> Options:
 
 def _refuse_clear_secrets(spot: Spot, plugin: Plugin[Any]) -> None:
     for name in secret_fields(plugin.options) & set(spot.options):
-        if spot.options[name] and not any(references(spot.options[name])):
+        for path in clear(spot.options[name], (name,)):
             raise spot.error(
-                f"'{spot.section}.{name}' is a secret and must not stand in a file; put it in an"
-                " environment variable and write ${NAME} here.",
-                name,
+                f"'{dotted((spot.section, *path))}' is a secret and must not stand in a file; put"
+                " it in an environment variable and write ${NAME} here.",
+                *path,
             )
 
 

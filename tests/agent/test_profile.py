@@ -282,6 +282,7 @@ class Settings(Options):
     base_url: str
     port: int = 80
     api_key: SecretStr = SecretStr("")
+    headers: dict[str, SecretStr] = {}
 
 @asynccontextmanager
 async def open(options, store):
@@ -349,6 +350,14 @@ def test_a_secret_in_clear_is_refused_and_not_repeated(write: Write) -> None:
     error = refusal(write("me", LOCKED.replace("${SECRET_KEY}", "hunter2")), check=True)
     assert error.line == 9
     assert "'llm.api_key' is a secret and must not stand in a file" in error.reason
+    assert "hunter2" not in str(error)
+
+
+@pytest.mark.usefixtures("vault")
+def test_a_secret_in_clear_beside_a_good_one_is_refused_too(write: Write) -> None:
+    headers = "  headers: {a: 'Basic ${KEY}', b: hunter2}\n  api_key:"
+    error = refusal(write("me", LOCKED.replace("  api_key:", headers)), check=True)
+    assert error.reason.startswith("'llm.headers.b' is a secret")
     assert "hunter2" not in str(error)
 
 
