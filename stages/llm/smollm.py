@@ -1,0 +1,323 @@
+"""SmolLM2-135M in this process: a brain for demonstrations without a network, not an assistant."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import secrets
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import xllamacpp
+from anyio import to_thread
+from anyio.streams.memory import MemoryObjectSendStream
+from pydantic import Field
+
+from stages.contracts import Llm, Options, Plugin, Sink
+from stages.errors import Transient, Unusable
+from stages.events import ChatRequest, LlmEvent, Message, TextDelta, Usage
+from stages.models import ModelStore
+from stages.threads import Workers
+
+STAGE = "llm smollm"
+MODEL = "smollm2-135m"
+FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+
+WAITING = 16
+"""Requests that may wait for a slot; more are refused at once."""
+
+SILENCE = 30.0
+"""Seconds without a token, waiting for a slot included, after which a reply is given up."""
+
+SETTLING = 0.2
+"""Seconds that a cancelled reply may take to reach its next token."""
+
+PROMPT_CACHE_MB = 128
+"""For conversations that are between two turns; one token of it takes 23 kB."""
+
+_BYTES_PER_TOKEN, _TOKENS_PER_MESSAGE = 3.0, 8  # a careful guess; the model's own count decides
+
+
+def _threads() -> int:
+    """Leave a core to everything else: measured, a full house makes the model six times slower."""
+    return max(1, min(4, (os.cpu_count() or 1) - 1))
+
+
+class SmollmOptions(Options):
+    """The settings of ``smollm``."""
+
+    threads: int = Field(default_factory=_threads, ge=1, le=64, description="of computation")
+    slots: int = Field(2, ge=1, le=16, description="replies made at the same time")
+    context: int = Field(2048, ge=512, le=8192, description="tokens of one conversation")
+
+
+class _TooLong(Exception):
+    """The conversation does not fit into the context."""
+
+
+class _Reply:
+    """One reply being made: the model's thread puts events in, the loop takes them out."""
+
+    def __init__(self, events: MemoryObjectSendStream[LlmEvent]) -> None:
+        self._events = events
+        self._loop = asyncio.get_running_loop()
+        self._unwanted = threading.Event()
+        self.error: dict[str, Any] | None = None
+        self.begun = False
+        self.over = anyio.Event()
+
+    def stop(self) -> None:
+        """Make the model stop at its next token."""
+        self._unwanted.set()
+
+    def make(self, server: xllamacpp.Server, body: dict[str, Any]) -> None:
+        """Make the reply; in the model's thread, which may outlive everybody's interest in it."""
+        self.begun = True
+        try:
+            server.handle_chat_completions(body, self.take)
+        finally:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self.over.set)
+
+    def take(self, chunk: dict[str, Any]) -> bool:
+        """Take a piece of the answer, in the model's thread; True makes the model stop.
+
+        The loop is told without waiting for it: a thread that waits for a loop that has ended
+        would wait for ever.
+        """
+        if self._unwanted.is_set():
+            return True
+        try:
+            self._loop.call_soon_threadsafe(self._put, chunk)
+        except RuntimeError:  # the loop is closed
+            return True
+        return False
+
+    def _put(self, chunk: dict[str, Any]) -> None:
+        self.error = self.error or chunk.get("error")
+        for event in _events(chunk):
+            try:
+                self._events.send_nowait(event)
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.WouldBlock):
+                self.stop()
+
+
+class SmollmLlm:
+    """One model for all calls; each conversation keeps a slot's memory of its beginning."""
+
+    def __init__(self, server: xllamacpp.Server, options: SmollmOptions) -> None:
+        self._server: xllamacpp.Server | None = server
+        self._options = options
+        self._workers = Workers(options.slots)
+        self._waiting = 0
+        self._ending: set[_Reply] = set()
+
+    async def warm(self, messages: tuple[Message, ...]) -> None:
+        """Read these messages, so that a request that begins with them is answered sooner.
+
+        Every slot reads them, one after another, as long as nobody asks for a reply. Cancelling
+        returns at once; the model reads the rest of what it has begun, a second at most.
+
+        Raises:
+            Transient: too many requests are waiting.
+        """
+        request = ChatRequest(messages, temperature=0.0, max_tokens=1)
+        for slot in range(self._options.slots):
+            if slot and self._waiting:
+                return
+            sink, events = anyio.create_memory_object_stream[LlmEvent](4)
+            async with events:
+                await self._run(request, sink, slot)
+
+    async def run(self, request: ChatRequest, sink: Sink[LlmEvent]) -> None:
+        """Send the reply piece by piece, ``Usage`` last; cancelling stops the model at a token.
+
+        A conversation that does not fit loses its oldest messages, but never its system message.
+
+        Raises:
+            Transient: too many requests are waiting, or the model fell silent.
+            Unusable: the last message alone does not fit.
+        """
+        await self._run(request, sink, -1)
+
+    async def _run(self, request: ChatRequest, sink: Sink[LlmEvent], slot: int) -> None:
+        async with sink:
+            messages = _fitted(request, self._options.context)
+            if self._waiting >= self._options.slots + WAITING:
+                raise Transient(STAGE, f"{WAITING} requests are waiting already")
+            self._waiting += 1
+            try:
+                while True:
+                    try:
+                        await self._reply(_body(messages, request, slot), sink)
+                        return
+                    except _TooLong:
+                        messages = _shorter(messages)
+            finally:
+                self._waiting -= 1
+
+    async def close(self) -> None:
+        """Wait until no thread uses the model, 5 s at most, and let it go."""
+        together = threading.Barrier(self._options.slots)
+        with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(5):
+                async with anyio.create_task_group() as tasks:
+                    for _ in range(self._options.slots):
+                        tasks.start_soon(self._workers.run, partial(together.wait, 5))
+            await to_thread.run_sync(self._forget)
+
+    def _forget(self) -> None:
+        self._server = None
+
+    async def _reply(self, body: dict[str, Any], sink: Sink[LlmEvent]) -> None:
+        # Room for every token and what surrounds them: it never fills.
+        give, take = anyio.create_memory_object_stream[LlmEvent](body["max_tokens"] + 8)
+        reply = _Reply(give)
+        await self._settled()
+        with give, take:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._make, reply, body, give)
+                try:
+                    while True:
+                        with anyio.fail_after(SILENCE):
+                            event = await take.receive()
+                        await sink.send(event)
+                except anyio.EndOfStream:
+                    pass
+                except TimeoutError:
+                    raise Transient(STAGE, f"silent for {SILENCE:.0f} s") from None
+                finally:
+                    reply.stop()
+                    if reply.begun:
+                        self._ending.add(reply)
+                    tasks.cancel_scope.cancel()
+        if reply.error is not None:
+            raise _failure(reply.error)
+
+    async def _make(
+        self, reply: _Reply, body: dict[str, Any], give: MemoryObjectSendStream[LlmEvent]
+    ) -> None:
+        server = self._server
+        if server is None:
+            raise Unusable(STAGE, "it is closed")
+        await self._workers.run(partial(reply.make, server, body))
+        give.close()  # what the model said last was put in before this ran
+
+    async def _settled(self) -> None:
+        """Wait for cancelled replies to reach their next token, which frees their slots.
+
+        A new reply mostly goes on with the same conversation: in another slot the model would
+        have to read it from the start.
+        """
+        with anyio.move_on_after(SETTLING):
+            for reply in tuple(self._ending):
+                await reply.over.wait()
+        self._ending = {reply for reply in self._ending if not reply.over.is_set()}
+
+
+def _body(messages: tuple[Message, ...], request: ChatRequest, slot: int) -> dict[str, Any]:
+    return {
+        "id_slot": slot,  # -1: the one that has read most of this already
+        "messages": [{"role": one.role, "content": one.content} for one in messages],
+        "temperature": request.temperature,
+        "max_tokens": request.max_tokens,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "cache_prompt": True,
+    }
+
+
+def _events(chunk: dict[str, Any]) -> list[LlmEvent]:
+    events: list[LlmEvent] = [
+        TextDelta(choice["delta"]["content"])
+        for choice in chunk.get("choices", ())
+        if choice.get("delta", {}).get("content")
+    ]
+    if usage := chunk.get("usage"):
+        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
+        events.append(Usage(usage["prompt_tokens"], usage["completion_tokens"], cached))
+    return events
+
+
+def _failure(error: dict[str, Any]) -> Exception:
+    if error.get("type") == "exceed_context_size_error":
+        return _TooLong()
+    sentence = str(error.get("message", error))
+    return Unusable(STAGE, sentence) if error.get("code") == 400 else Transient(STAGE, sentence)
+
+
+def _fitted(request: ChatRequest, context: int) -> tuple[Message, ...]:
+    """Return the messages that leave room for the reply, judged by their length.
+
+    Old ones go in blocks of half the room: were they to go one by one, every turn would begin
+    differently from the one before, and the model would have to read it all again.
+    """
+    messages, room = request.messages, max(context - request.max_tokens, 1)
+    excess = sum(_guess(one) for one in messages) - room
+    if excess <= 0:
+        return messages
+    block = room / 2
+    to_go = math.ceil(excess / block) * block
+    while to_go > 0 and _can_be_shorter(messages):
+        before = sum(_guess(one) for one in messages)
+        messages = _shorter(messages)
+        to_go -= before - sum(_guess(one) for one in messages)
+    return messages
+
+
+def _guess(message: Message) -> float:
+    return len(message.content.encode()) / _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE
+
+
+def _shorter(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return the messages without the oldest that is neither the system's nor the last."""
+    if not _can_be_shorter(messages):
+        raise Unusable(STAGE, "the conversation does not fit into what the model can read")
+    first = _first(messages)
+    return messages[:first] + messages[first + 1 :]
+
+
+def _can_be_shorter(messages: tuple[Message, ...]) -> bool:
+    return len(messages) - _first(messages) > 1
+
+
+def _first(messages: tuple[Message, ...]) -> int:
+    return 1 if messages and messages[0].role == "system" else 0
+
+
+def _load(file: Path, options: SmollmOptions) -> xllamacpp.Server:
+    settings = xllamacpp.CommonParams()
+    settings.model.path = str(file)
+    settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = options.threads
+    settings.n_parallel = options.slots
+    settings.n_ctx = options.slots * options.context
+    settings.cache_ram_mib = PROMPT_CACHE_MB
+    settings.verbosity = -1
+    # The library opens a port whether we want one or not: nobody else shall use it.
+    settings.hostnames = ["127.0.0.1"]
+    settings.port = 0
+    settings.api_keys = [secrets.token_hex(32)]
+    settings.n_threads_http = 1
+    settings.ui = settings.endpoint_slots = settings.endpoint_props = False
+    settings.offline = True
+    return xllamacpp.Server(settings)
+
+
+@asynccontextmanager
+async def _open(options: SmollmOptions, store: ModelStore) -> AsyncIterator[SmollmLlm]:
+    folder = await to_thread.run_sync(store.path, MODEL)
+    llm = SmollmLlm(await to_thread.run_sync(_load, folder / FILE, options), options)
+    try:
+        await llm.warm((Message("user", "Hello."),))
+        yield llm
+    finally:
+        await llm.close()
+
+
+plugin: Plugin[Llm] = Plugin(SmollmOptions, _open, lambda options: (MODEL,))
