@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -353,6 +353,54 @@ async def test_the_key_is_in_no_log_and_no_repr(caplog: pytest.LogCaptureFixture
     )
     await reply(refuses(500, f"your key is {KEY}"), says("Hi"))
     assert KEY not in repr(chosen) + chosen.model_dump_json() + caplog.text
+
+
+# --- a real server --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def llama(store: ModelStore) -> Iterator[str]:
+    """Run llama.cpp's own OpenAI server on SmolLM2 and return its address."""
+    import xllamacpp  # takes its time, and only this needs it
+
+    params = xllamacpp.CommonParams()
+    params.model.path = str(next(store.path("smollm2-135m").glob("*.gguf")))
+    params.hostnames, params.port, params.api_keys = ["127.0.0.1"], 0, [KEY]
+    params.n_ctx, params.n_parallel, params.warmup = 1024, 1, False
+    params.cpuparams.n_threads, params.verbosity = 1, -1
+    server = xllamacpp.Server(params)
+    yield f"{server.listening_address}/v1"
+    del server
+
+
+@pytest.mark.model
+async def test_a_real_server_answers(llama: str) -> None:
+    async with opened(llama, warm_prompt=True) as llm:
+        await llm.warm(TALK)
+        events = await ask(llm, max_tokens=12)
+    assert text(events).strip()
+    assert isinstance(events[-1], Usage)
+    assert events[-1].prompt_tokens > 10
+    assert 0 < events[-1].completion_tokens <= 12
+
+
+@pytest.mark.model
+async def test_a_real_server_refuses_a_wrong_key(llama: str) -> None:
+    async with opened(llama, api_key="wrong") as llm:
+        with pytest.raises(ExceptionGroup) as caught:
+            await ask(llm)
+    assert caught.group_contains(Unusable, match="answered 401: Invalid API Key")
+
+
+@pytest.mark.model
+async def test_hanging_up_on_a_real_server_frees_its_only_slot(llama: str) -> None:
+    async with opened(llama, first_token_s=8) as llm:
+        sink, received = anyio.create_memory_object_stream[LlmEvent](0)
+        async with received, anyio.create_task_group() as tasks:
+            tasks.start_soon(llm.run, ChatRequest(TALK, max_tokens=900), sink)
+            await received.receive()
+            tasks.cancel_scope.cancel()
+        assert text(await ask(llm, max_tokens=4)).strip()
 
 
 # --- the pure parts -------------------------------------------------------------------------
