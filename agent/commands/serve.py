@@ -14,7 +14,7 @@ from agent.commands import models
 from agent.engines import models_of
 from agent.errors import NotPossible
 from agent.profile import Profile, default_id, load, load_all
-from agent.server import ServeSettings, sentence_of, serve, until_signal
+from agent.server import ServeSettings, serve, until_signal
 from agent.webrtc import IceServer, IceSettings
 from stages.models import ModelStore
 
@@ -56,15 +56,7 @@ def run(options: argparse.Namespace) -> int:
     settings.check()
     profile = load(options.profile)
     _pull(profile)
-    try:
-        return anyio.run(
-            _serve, options, settings, ice, profile, backend_options={"use_uvloop": True}
-        )
-    except BaseExceptionGroup as group:
-        error = sentence_of(group)
-        if error is None:
-            raise
-        raise error from group
+    return anyio.run(_serve, options, settings, ice, profile, backend_options={"use_uvloop": True})
 
 
 def serve_settings(options: argparse.Namespace, ice: IceSettings) -> ServeSettings:

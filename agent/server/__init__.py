@@ -15,6 +15,6 @@ from __future__ import annotations
 
 from agent.server.contract import Calls, ServeSettings, Started
 from agent.server.run import serve
-from agent.server.signals import sentence_of, until_signal
+from agent.server.signals import until_signal
 
-__all__ = ["Calls", "ServeSettings", "Started", "sentence_of", "serve", "until_signal"]
+__all__ = ["Calls", "ServeSettings", "Started", "serve", "until_signal"]

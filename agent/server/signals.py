@@ -9,7 +9,6 @@ from typing import Any
 import anyio
 
 from agent.server.contract import Calls
-from stages.errors import FirstWordError
 
 DRAIN_S = 10.0
 """Seconds for running replies, then calls, to end after the first signal."""
@@ -41,15 +40,6 @@ async def until_signal(serving: Callable[[], Coroutine[Any, Any, None]], calls: 
             code = 0
             tasks.cancel_scope.cancel()
     return code
-
-
-def sentence_of(group: BaseExceptionGroup[BaseException]) -> FirstWordError | None:
-    """Return the error of ours that task groups wrapped, if the group holds nothing else."""
-    ours, others = group.split(FirstWordError)
-    inner: BaseException | None = ours
-    while isinstance(inner, BaseExceptionGroup):
-        inner = inner.exceptions[0]
-    return inner if others is None and isinstance(inner, FirstWordError) else None
 
 
 async def _cancel_at_next(signals: AsyncIterator[signal.Signals], scope: anyio.CancelScope) -> None:
