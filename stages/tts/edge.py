@@ -319,7 +319,9 @@ async def _pass_on(track: _Track, sink: Sink[Speech]) -> StageError | None:
 
 def _failure(error: Exception, voice: Voice) -> StageError:
     """Return what an error of the package or of its connection means for a call."""
-    told = str(error) or type(error).__name__
+    if isinstance(error, aiohttp.ClientConnectorError):  # its own text shows Python objects
+        error = error.os_error
+    told = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if isinstance(error, edge.NoAudioReceived):
         name = f"the voice {voice.name!r}" if voice.name else "its voice"
         return Unusable(STAGE, f"the service made no audio; does it know {name}?")
