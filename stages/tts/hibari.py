@@ -68,7 +68,7 @@ class HibariTts:
                 foreign = _foreign(clause.spoken)
                 if foreign:
                     raise Unusable(STAGE, f"it cannot say {foreign!r}, only English")
-                sentences = await self._step(partial(self._engine.phonemize, clause.spoken))
+                sentences = await self._step(partial(_sentences, self._engine, clause.spoken))
                 if not sentences:
                     await sink.send(Speech(clause.number, silence(BREATH), dsp.SR, last=True))
                 for at, phonemes in enumerate(sentences, 1):
@@ -82,6 +82,11 @@ class HibariTts:
                 return await self._workers.run(step)
         except TimeoutError:
             raise Transient(STAGE, f"no sound after {PATIENCE:.0f} s") from None
+
+
+def _sentences(engine: hibari.Hibari, text: str) -> list[str]:
+    """Return the phonemes of each sentence; marks without words make the model groan."""
+    return list(engine.phonemize(text)) if any(c.isalnum() for c in text) else []
 
 
 def _say(engine: hibari.Hibari, voice: Voice, phonemes: str) -> Samples:

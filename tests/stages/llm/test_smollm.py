@@ -88,7 +88,7 @@ async def test_cancelling_stops_the_model_and_keeps_what_it_has_read(store: Mode
 
 
 async def test_replies_made_at_the_same_time_keep_their_words_apart(store: ModelStore) -> None:
-    subjects = ["cat", "bridge", "tree"]
+    subjects = ["elephant", "bridge", "volcano"]
     said: dict[str, str] = {}
     async with opened(store) as llm, anyio.create_task_group() as tasks:
 
