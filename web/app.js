@@ -61,9 +61,9 @@ async function login(andThen) {
 
 function problem(error) {
   if (error.status === 0) return t(error.message ? "unreachable" : "notConnected");
-  if (error.status === 503 && error.retryAfter) return t("busy", { seconds: error.retryAfter });
-  if (error.status === 503) return t("busySoon");
-  if (error.message) return t("serverSaid", { sentence: error.message });
+  const said = { sentence: error.message, seconds: error.retryAfter };
+  if (error.status === 503) return t(error.retryAfter ? "busy" : "busySoon", said);
+  if (error.message) return t("serverSaid", said);
   return t("serverFailed", { status: error.status });
 }
 
@@ -189,8 +189,8 @@ function listen(mine, word) {
 }
 
 async function reportHeard(mine, { turn, reply, at, speech_end: hint }) {
+  await mine.line.learnt;
   const { clock } = mine.line;
-  if (!clock.known) return;
   const delay = mine.line.playoutDelay();
   const soonest = clock.toOurs(at) - clock.uncertainty;
   const found = await mine.ear.heard(soonest, toOurs(clock, hint));
@@ -207,8 +207,8 @@ async function reportHeard(mine, { turn, reply, at, speech_end: hint }) {
 }
 
 async function reportSilenced(mine, { turn, reply, speech_start: hint }, mutedAt) {
+  await mine.line.learnt;
   const { clock } = mine.line;
-  if (!clock.known) return;
   const delay = mine.line.playoutDelay();
   const found = await mine.ear.silenced(mutedAt, toOurs(clock, hint));
   if (!found || call !== mine) return;

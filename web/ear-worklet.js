@@ -1,13 +1,13 @@
-// The energy of the microphone (input 0) and of the agent (input 1), block by block on one clock.
+// The peaks of the microphone (input 0) and of the agent (input 1), block by block on one clock.
 
 const BLOCKS = 8; // a message: 1024 samples, about 21 ms
 
 function level(channels) {
   const samples = channels[0];
   if (!samples) return 0;
-  let sum = 0;
-  for (const sample of samples) sum += sample * sample;
-  return Math.sqrt(sum / samples.length);
+  let peak = 0;
+  for (const sample of samples) peak = Math.max(peak, Math.abs(sample));
+  return peak;
 }
 
 class Ear extends AudioWorkletProcessor {

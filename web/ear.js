@@ -4,6 +4,7 @@ import { ContextClock } from "./clock.js";
 import { Envelope, callerEdge, firstAudible, lastAudible } from "./envelope.js";
 
 const BLOCK = 128; // samples: the finest time we tell apart, 2.7 ms at 48 kHz
+const SETTLE = 0.1; // s: until a new source gives what it hears, not its first silence
 const WAIT_FOR_REPLY = 2000; // ms after `playing`, then this reply stays unmeasured
 const WAIT_FOR_SILENCE = 400; // ms after `flush`
 
@@ -14,6 +15,7 @@ export class Ear {
   #agent = new Envelope(BLOCK / this.#context.sampleRate);
   #node = null;
   #sources = [null, null];
+  #agentSince = Infinity; // s: from here on the agent's silence is silence
   #waiting = []; // measurements that want more audio: functions that return true when done
   #onlevels;
 
@@ -44,16 +46,17 @@ export class Ear {
 
   listenToAgent(stream) {
     this.#attach(stream, 1);
+    this.#agentSince = this.#context.currentTime + SETTLE;
   }
 
   /**
    * When a reply became audible, and when the caller had ended. Times in ms of performance.now();
    * `speechEnd` is null without a hint or where the microphone does not show it. Resolves to null
-   * if nothing was heard in time.
+   * if nothing was heard in time, or it sounded before the ear was open.
    */
   heard(at, speechEndHint) {
     return this.#until(WAIT_FOR_REPLY, () => {
-      const start = firstAudible(this.#agent, this.#clock.toContext(at));
+      const start = firstAudible(this.#agent, this.#clock.toContext(at), this.#agentSince);
       if (start === null) return null;
       const speechEnd = this.#caller(speechEndHint, "to");
       return { heard: this.#clock.toOurs(start), speechEnd };

@@ -1,14 +1,14 @@
-// What was loud when: ten seconds of energy on a context's clock, and searches in it. Pure.
+// What was loud when: ten seconds of levels on a context's clock, and searches in it. Pure.
 
 export const SECONDS = 10;
-const AUDIBLE = 10 ** (-50 / 20); // full scale: quieter than this nobody hears in a call
+const AUDIBLE = 10 ** (-50 / 20); // of full scale: what the agent, too, counts as sound
 const ABOVE_FLOOR = 4; // 12 dB over the background counts as speech
 const BELOW_PEAK = 0.03; // -30 dB under the loudest: the tail of a word still belongs to it
 const JOIN = 0.06; // s: a gap shorter than this is inside a word
 const SHORTEST = 0.03; // s: anything shorter is a click
 const QUIET = 0.02; // s of quiet that must come before an onset
 
-/** A ring of root-mean-square levels, one for each `step` seconds. */
+/** A ring of peak levels, one for each `step` seconds. */
 export class Envelope {
   #levels;
   #next = 0; // number of the bin to be written next, since the context began
@@ -86,15 +86,14 @@ export function callerEdge(envelope, near, edge, window = 0.4) {
   return edges.reduce((a, b) => (Math.abs(b - near) < Math.abs(a - near) ? b : a));
 }
 
-/** The first audible bin at or after `from` that follows quiet (s), or null if none yet. */
-export function firstAudible(envelope, from) {
+/**
+ * The first audible bin at or after `from` that follows quiet (s), or null if none yet. What lies
+ * before `since` is not known.
+ */
+export function firstAudible(envelope, from, since = 0) {
   let quiet = 0;
-  let threshold = AUDIBLE;
-  const bins = envelope.between(from - 0.2, Infinity);
-  const before = bins.filter((bin) => bin.start < from).map((bin) => bin.level);
-  if (before.length > 0) threshold = Math.max(AUDIBLE, Math.min(...before) * ABOVE_FLOOR);
-  for (const { start, level } of bins) {
-    if (level <= threshold) quiet += envelope.step;
+  for (const { start, level } of envelope.between(Math.max(from - 0.2, since), Infinity)) {
+    if (level < AUDIBLE) quiet += envelope.step;
     else if (start >= from - envelope.step && quiet >= QUIET) return start;
     else quiet = 0;
   }
@@ -103,6 +102,6 @@ export function firstAudible(envelope, from) {
 
 /** The end of the last audible bin in [from, to] (s); null if all of it is quiet. */
 export function lastAudible(envelope, from, to) {
-  const loud = envelope.between(from, to).filter((bin) => bin.level > AUDIBLE);
+  const loud = envelope.between(from, to).filter((bin) => bin.level >= AUDIBLE);
   return loud.length === 0 ? null : loud.at(-1).start + envelope.step;
 }

@@ -5,13 +5,15 @@ import * as server from "./server.js";
 
 const HEARTBEAT = 1000; // ms
 const DEAD = 4000; // ms without a word from the agent
-const CONNECT = 10_000; // ms from the offer to the open channel
+const CONNECT = 10_000; // ms from the answer to the open channel
 const GIVE_UP = 25_000; // ms of trying again: the agent keeps a lost call for about 30 s
 const FIRST_PAUSE = 300; // ms before the second try; doubled each time
 const LONGEST_PAUSE = 4000; // ms
 
 export class Line {
   clock = new AgentClock();
+  learnt = new Promise(() => {}); // fulfilled once the clock is known
+  #learn = () => {};
   #pc = null;
   #channel = null;
   #beat = null;
@@ -19,6 +21,7 @@ export class Line {
   #timer = null; // of the next try, or of the connect deadline
   #lostAt = null; // when the line broke; null while it stands
   #tries = 0;
+  #stood = false; // whether there ever was a connection
   #over = false;
   #call = null;
   #session = null;
@@ -90,7 +93,6 @@ export class Line {
     this.#tries += 1;
     const pc = new RTCPeerConnection({ iceServers: this.#iceServers, bundlePolicy: "max-bundle" });
     this.#pc = pc;
-    this.#timer = setTimeout(() => this.#lost(pc), CONNECT);
     pc.ontrack = ({ streams, track }) => this.#on.track(streams[0] ?? new MediaStream([track]));
     pc.onconnectionstatechange = () => {
       if (["failed", "closed"].includes(pc.connectionState)) this.#lost(pc);
@@ -112,6 +114,7 @@ export class Line {
     if (this.#pc !== pc) return server.leave(answer.call); // hung up while it was on its way
     this.#call = answer.call;
     this.#session = answer.session;
+    this.#timer = setTimeout(() => this.#lost(pc), CONNECT);
     return pc.setRemoteDescription({ type: answer.type, sdp: answer.sdp });
   }
 
@@ -122,7 +125,7 @@ export class Line {
     channel.onmessage = ({ data }) => {
       this.#lastWord = performance.now();
       const word = JSON.parse(data);
-      if (word.type === "pong") this.clock.pong(word.t0, word.t1, word.t2, performance.now());
+      if (word.type === "pong") this.#pong(word);
       else if (word.type === "bye") this.#end("bye", word.reason);
       else this.#on.message(word);
     };
@@ -130,10 +133,12 @@ export class Line {
 
   #opened(pc) {
     clearTimeout(this.#timer);
+    this.#stood = true;
     this.#lostAt = null;
     this.#tries = 0;
     this.#lastWord = performance.now();
     this.clock = new AgentClock(); // a restarted agent has another clock
+    this.learnt = new Promise((resolve) => (this.#learn = resolve));
     for (const wait of [0, 50, 100, 200]) setTimeout(() => this.#ping(pc), wait); // learn it soon
     this.#beat = setInterval(() => {
       if (performance.now() - this.#lastWord > DEAD) this.#lost(pc);
@@ -146,6 +151,11 @@ export class Line {
     if (this.#pc === pc) this.send({ type: "ping", t0: performance.now() });
   }
 
+  #pong({ t0, t1, t2 }) {
+    this.clock.pong(t0, t1, t2, performance.now());
+    if (this.clock.known) this.#learn();
+  }
+
   #failed(pc, error) {
     const status = error instanceof server.ServerError ? error.status : 0;
     const worthTrying = this.#lostAt !== null && (status === 0 || status >= 500);
@@ -156,8 +166,8 @@ export class Line {
   #lost(pc, pauseAtLeast = 0) {
     if (this.#over || this.#pc !== pc) return;
     this.#release();
-    if (this.#session === null) {
-      this.#end("refused", new server.ServerError(0, "")); // it never stood
+    if (!this.#stood) {
+      this.#end("refused", new server.ServerError(0, ""));
       return;
     }
     this.#lostAt ??= performance.now();

@@ -2,6 +2,7 @@
 
 const TOKEN = "firstword.token";
 const DEADLINE = 10_000; // ms
+const CALL_DEADLINE = 35_000; // ms: the agent may have to load its models first
 
 export class ServerError extends Error {
   /** `status` 0: it could not be reached. `retryAfter` in s, where the server named it. */
@@ -22,14 +23,14 @@ function headers() {
   return token ? { ...plain, Authorization: `Bearer ${token}` } : plain;
 }
 
-async function ask(method, path, body) {
+async function ask(method, path, body, deadline = DEADLINE) {
   let response;
   try {
     response = await fetch(path, {
       method,
       headers: headers(),
       body: body && JSON.stringify(body),
-      signal: AbortSignal.timeout(DEADLINE),
+      signal: AbortSignal.timeout(deadline),
       cache: "no-store",
     });
   } catch (error) {
@@ -45,7 +46,9 @@ export const info = () => ask("GET", "/api/info");
 
 export const profiles = async () => (await ask("GET", "/api/profiles")).profiles;
 
-export const answer = (offer) => ask("POST", "/api/calls", offer);
+/** The answer to an offer; going on with a session is quick, or it fails. */
+export const answer = (offer) =>
+  ask("POST", "/api/calls", offer, offer.session ? DEADLINE : CALL_DEADLINE);
 
 /** Tell the server that we are gone; survives the page. Nobody waits for the answer. */
 export function leave(call) {

@@ -111,15 +111,16 @@ export class View {
 
   showCharacters(profiles, remembered) {
     this.#profiles = profiles;
+    const usable = profiles.filter((profile) => profile.usable !== false);
     const first =
-      profiles.find((profile) => profile.id === remembered) ??
-      profiles.find((profile) => profile.default) ??
-      profiles[0];
+      usable.find((profile) => profile.id === remembered) ??
+      usable.find((profile) => profile.default) ??
+      usable[0];
     $("characters").replaceChildren(
       ...profiles.map((profile) => this.#card(profile, profile === first)),
     );
-    $("call").disabled = false;
-    $("call-typing").disabled = false;
+    $("call").disabled = !first;
+    $("call-typing").disabled = !first;
   }
 
   showMicrophones(devices, chosen) {
@@ -143,11 +144,12 @@ export class View {
 
   #card(profile, checked) {
     const input = make("input");
-    Object.assign(input, { type: "radio", name: "character", value: profile.id, checked });
+    const disabled = profile.usable === false;
+    Object.assign(input, { type: "radio", name: "character", value: profile.id, checked, disabled });
     const name = make("span", "name", profile.name);
-    const greeting = make("span", "greeting", profile.greeting ?? "");
+    const greeting = make("span", "greeting", (disabled ? profile.why : profile.greeting) ?? "");
     const text = make("span", "text", "", name, greeting);
-    if (profile.language) text.lang = profile.language;
+    if (profile.language && !disabled) text.lang = profile.language;
     const face = make("span", "face");
     this.#paint(face, profile);
     return make("label", "card", "", input, face, text);

@@ -15,7 +15,6 @@ from stages.events import Samples
 from tests.conftest import missing
 
 ARGUMENTS = (
-    "--use-fake-device-for-media-stream",
     "--no-sandbox",
     "--disable-background-networking",
     "--disable-component-update",
@@ -28,12 +27,19 @@ RATE = 48_000
 
 
 @asynccontextmanager
-async def chromium(*arguments: str, microphone: Path | None = None) -> AsyncIterator[Browser]:
-    """Start Debian's Chromium; ``microphone`` is played once as what the caller says."""
+async def chromium(
+    *arguments: str, device: bool = True, microphone: Path | None = None
+) -> AsyncIterator[Browser]:
+    """Start Debian's Chromium with a false microphone, unless ``device`` is false.
+
+    It beeps, or says once what is in the file ``microphone``.
+    """
     found = shutil.which("chromium")
     if found is None:
         missing("Chromium is not installed: apt-get install chromium")
     extra = [*(arguments or (ALLOW,))]
+    if device:
+        extra.append("--use-fake-device-for-media-stream")
     if microphone:
         extra.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
     async with async_playwright() as playwright:
@@ -47,7 +53,7 @@ async def chromium(*arguments: str, microphone: Path | None = None) -> AsyncIter
 
 
 async def opened(browser: Browser, address: str, locale: str = "en-GB") -> Page:
-    """Open the page, and hold it to making no error and asking nobody else."""
+    """Open the page in a window of its own."""
     context = await browser.new_context(locale=locale)
     page = await context.new_page()
     page.set_default_timeout(8000)

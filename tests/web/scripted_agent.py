@@ -46,6 +46,17 @@ class Scene:
     gone: bool = False
     inbox: list[FromPage] = field(default_factory=list)
     _begun: float = 0.0
+    _over: anyio.Event = field(default_factory=anyio.Event)
+
+
+    def end(self) -> None:
+        """Say that the line is over."""
+        self._over.set()
+
+    async def over(self) -> None:
+        """Wait until the line is."""
+        with anyio.fail_after(WITHIN):
+            await self._over.wait()
 
     def tell(self, *messages: ToPage) -> None:
         for message in messages:
@@ -80,6 +91,14 @@ class Scene:
                 if isinstance(word, kind):
                     return word
         raise AssertionError(f"the page left without {kind.__name__}; it said {self.inbox}")
+
+    async def listen(self, seconds: float) -> None:
+        """Let the caller's line run for as long, whatever is on it."""
+        heard = 0
+        async for audio in self.line.audio:
+            heard += len(audio.samples)
+            if heard >= seconds * SAMPLE_RATE:
+                return
 
     async def utterance(self) -> tuple[float, float]:
         """Listen to the caller; return when they began and ended, once 300 ms are quiet."""
@@ -180,6 +199,7 @@ class ScriptedAgent:
             pass
         finally:
             await line.close("The script is over.")
+            scene.end()
 
     async def _act(self, scene: Scene) -> None:
         await self.script(scene)

@@ -1,0 +1,24 @@
+"""The page's pure modules, under Node's own test runner."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.conftest import missing
+
+MODULES = sorted((Path(__file__).parent / "modules").glob("*.test.mjs"))
+FLAG = "--experimental-default-type=module"
+"""The modules end in .js, for a web server knows that ending; Node 20 wants to be told."""
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name.split(".")[0])
+async def test_a_pure_module_keeps_its_promises(module: Path) -> None:
+    node = shutil.which("node")
+    if node is None:
+        missing("Node.js is not installed: the page's pure modules are tested with it")
+    run = await anyio.run_process([node, FLAG, "--test", str(module)], check=False)
+    assert run.returncode == 0, (run.stdout + run.stderr).decode()
