@@ -8,7 +8,7 @@ are put in order, decoded where they arrive, and sent ready-made on one grid of 
 from __future__ import annotations
 
 from agent.webrtc.answer import answer
-from agent.webrtc.line import WebRtcLine
+from agent.webrtc.line import Watches, WebRtcLine
 from agent.webrtc.settings import IceServer, IceSettings
 
-__all__ = ["IceServer", "IceSettings", "WebRtcLine", "answer"]
+__all__ = ["IceServer", "IceSettings", "Watches", "WebRtcLine", "answer"]

@@ -15,7 +15,7 @@ from aiortc.rtcconfiguration import RTCBundlePolicy
 
 from agent.errors import CallRefused
 from agent.webrtc import compat
-from agent.webrtc.line import WebRtcLine
+from agent.webrtc.line import Watches, WebRtcLine
 from agent.webrtc.settings import IceSettings
 from agent.webrtc.track import OutgoingTrack
 
@@ -26,7 +26,9 @@ WITHIN = 8.0
 """Seconds for an answer; an unreachable STUN server alone takes five."""
 
 
-async def answer(offer_sdp: str, ice: IceSettings) -> tuple[WebRtcLine, str]:
+async def answer(
+    offer_sdp: str, ice: IceSettings, watches: Watches | None = None
+) -> tuple[WebRtcLine, str]:
     """Take a page's offer, return the line to it and the answer's SDP.
 
     The line is not connected yet: its ``run`` sees to the time-outs, its ``close`` frees it.
@@ -38,7 +40,7 @@ async def answer(offer_sdp: str, ice: IceSettings) -> tuple[WebRtcLine, str]:
     """
     offer = _clean(offer_sdp)
     pc, transceiver, track = connection(ice)
-    line = WebRtcLine(pc, track)
+    line = WebRtcLine(pc, track, watches)
     line.wire(transceiver)
     track.on_tick = line.tick
     done = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import anyio
 from aiortc import RTCDataChannel, RTCPeerConnection, RTCRtpTransceiver
@@ -19,11 +20,6 @@ from agent.webrtc.track import OutgoingTrack
 from stages.contracts import Source
 from stages.events import SAMPLE_RATE, Audio, Samples
 
-CONNECT_WITHIN = 10.0
-HEARTBEAT_WITHIN = 3.0
-SOUND_WITHIN = 3.0
-"""Seconds. The page has to connect, then to ping; who opened no channel has to be heard."""
-
 CLOSE_WITHIN = 1.5
 """Seconds for aiortc to let go; with the farewell it stays under the 2 s that ``Line`` promises."""
 FAREWELL = 0.2
@@ -34,6 +30,15 @@ INBOX_KEPT = 64
 
 _LOOK = 0.25  # seconds between two looks at the watches
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Watches:
+    """How long a connection may keep us waiting, in seconds, before it is given up."""
+
+    connect: float = 10.0  # until it stands
+    heartbeat: float = 3.0  # between two pings, once the channel was open
+    sound: float = 3.0  # between two packets, of a caller who opened no channel
 
 
 class WebRtcLine:
@@ -48,7 +53,9 @@ class WebRtcLine:
         channel: counters of the messages (bad, dropped).
     """
 
-    def __init__(self, pc: RTCPeerConnection, track: OutgoingTrack) -> None:
+    def __init__(
+        self, pc: RTCPeerConnection, track: OutgoingTrack, watches: Watches | None = None
+    ) -> None:
         now = time.monotonic()
         self._audio: Inlet[Audio] = Inlet(AUDIO_KEPT)
         self._inbox: Inlet[FromPage] = Inlet(INBOX_KEPT)
@@ -59,6 +66,7 @@ class WebRtcLine:
         self.track = track
         self.channel = Channel(self._inbox.put, self._channel_closed)
         self._pc = pc
+        self._watches = watches or Watches()
         self._over = anyio.Event()
         self._made = now
         self._connected: float | None = None
@@ -163,14 +171,14 @@ class WebRtcLine:
         if self.track.failure is not None:
             self._end("The call's playout failed.")
         elif self._connected is None:
-            if now - self._made > CONNECT_WITHIN:
-                self._end(f"The caller did not connect within {CONNECT_WITHIN:.0f} s.")
+            if now - self._made > self._watches.connect:
+                self._end(f"The caller did not connect within {self._watches.connect:g} s.")
         elif self.channel.opened:
             self.channel.drain()
-            if now - self.channel.heartbeat > HEARTBEAT_WITHIN:
-                self._end(f"The page was silent for {HEARTBEAT_WITHIN:.0f} s.")
-        elif now - max(self._connected, self.receiver.last) > SOUND_WITHIN:
-            self._end(f"Nothing came from the caller for {SOUND_WITHIN:.0f} s.")
+            if now - self.channel.heartbeat > self._watches.heartbeat:
+                self._end(f"The page was silent for {self._watches.heartbeat:g} s.")
+        elif now - max(self._connected, self.receiver.last) > self._watches.sound:
+            self._end(f"Nothing came from the caller for {self._watches.sound:g} s.")
 
     def _end(self, reason: str) -> None:
         if self.ended:
