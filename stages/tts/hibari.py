@@ -40,6 +40,12 @@ _DEEPEST = 60.0  # Hz
 PATIENCE = 10.0
 """Seconds for one sentence."""
 
+LEAD, TAIL = samples_in(15, dsp.SR), samples_in(220, dsp.SR)
+"""Samples of silence that are kept before and after a sentence; the latter is a pause."""
+
+_STEP = samples_in(5, dsp.SR)
+_AUDIBLE = 0.001  # an "f" begins not far above it; the model's silence is at a tenth of it
+
 BREATH = samples_in(60, dsp.SR)
 """Samples of silence in place of a clause that has nothing to say, like "…"."""
 
@@ -98,9 +104,23 @@ def _say(engine: hibari.Hibari, voice: Voice, phonemes: str) -> Samples:
     *spectrum, melody = (one[0] for one in engine.sess.run(None, feed))
     sung = np.maximum(melody + np.float32(voice.pitch), _DEEPEST)
     melody = np.where(melody >= _VOICED, sung, melody).astype(np.float32)
-    sound = dsp.synth(*spectrum, melody, np.random.default_rng())
+    sound = trimmed(dsp.synth(*spectrum, melody, np.random.default_rng()))
     samples: Samples = np.clip(sound * voice.volume, -1, 1).astype(np.float32)
     return samples
+
+
+def trimmed(sound: Samples) -> Samples:
+    """Return a sentence with little silence around it.
+
+    The model puts about 280 ms before every sentence, which the caller would wait for, and 400
+    after it.
+    """
+    whole = sound[: len(sound) - len(sound) % _STEP].reshape(-1, _STEP)
+    heard = np.flatnonzero(np.sqrt(np.square(whole).mean(axis=1)) > _AUDIBLE)
+    if not len(heard):
+        return sound
+    start = max(int(heard[0]) * _STEP - LEAD, 0)
+    return sound[start : (int(heard[-1]) + 1) * _STEP + TAIL]
 
 
 def _check(voice: Voice) -> None:

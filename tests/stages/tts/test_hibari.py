@@ -53,6 +53,14 @@ async def test_clauses_are_spoken_in_order_and_the_last_piece_of_each_is_marked(
         assert 0.01 < level(speech.samples) < 0.5
 
 
+@pytest.mark.parametrize("text", ["Yes.", "Fish have fins.", "He is here.", "Okay, the first,"])
+async def test_the_caller_does_not_wait_for_silence(store: ModelStore, text: str) -> None:
+    (speech,) = await said(store, Voice(), text)
+    audible = np.flatnonzero(np.abs(speech.samples) > 0.003)
+    assert audible[0] < speech.rate * 0.06
+    assert len(speech.samples) - audible[-1] < speech.rate * 0.3
+
+
 async def test_a_faster_voice_takes_less_time(store: ModelStore) -> None:
     text = "The quick brown fox jumps over the lazy dog."
     slow = await said(store, Voice(rate=0.8), text)
