@@ -88,4 +88,5 @@ def _babble(seconds: float) -> Samples:
         voice += weight * np.sin(harmonic * phase)
     syllables = 0.55 + 0.45 * np.sin(2 * np.pi * 4 * places - 1.2)
     voice *= syllables
-    return (0.5 * voice / np.abs(voice).max()).astype(np.float32)
+    samples: Samples = (0.5 * voice / np.abs(voice).max()).astype(np.float32)
+    return samples

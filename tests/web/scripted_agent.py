@@ -46,6 +46,7 @@ class Scene:
     gone: bool = False
     inbox: list[FromPage] = field(default_factory=list)
     _begun: float = 0.0
+    _first: anyio.Event = field(default_factory=anyio.Event)
     _over: anyio.Event = field(default_factory=anyio.Event)
 
 
@@ -67,16 +68,16 @@ class Scene:
         if self.gone:
             raise Unplugged
         frame, self.queue = self.queue[:FRAME], self.queue[FRAME:]
-        if len(frame) and not self._begun:
+        if len(frame) and not self._first.is_set():
             self._begun = time.monotonic()
+            self._first.set()
         return np.pad(frame, (0, FRAME - len(frame)))
 
     async def play(self, samples: Samples) -> float:
         """Play this, and return when its first frame left, in seconds."""
-        self.queue, self._begun = samples, 0.0
+        self.queue, self._first = samples, anyio.Event()
         with anyio.fail_after(WITHIN):
-            while not self._begun:
-                await anyio.sleep(0.005)
+            await self._first.wait()
         return self._begun
 
     def stop(self) -> None:
@@ -182,7 +183,8 @@ class ScriptedAgent:
         return web.Response(status=204)
 
     def _refused(self, request: web.Request) -> web.Response | None:
-        if request.headers.get("Authorization", "") == (f"Bearer {self.token}" if self.token else ""):
+        wanted = f"Bearer {self.token}" if self.token else None
+        if request.headers.get("Authorization") == wanted:
             return None
         return web.json_response({"error": "A token is needed."}, status=401)
 
@@ -227,4 +229,5 @@ async def scripted_agent(script: Script = silent, **settings: Any) -> AsyncItera
 def tone(seconds: float, hertz: float = 440.0) -> Samples:
     """Return a steady sound that begins and ends hard."""
     places = np.arange(int(seconds * PLAYOUT_RATE))
-    return (0.3 * np.sin(2 * np.pi * hertz / PLAYOUT_RATE * places)).astype(np.float32)
+    samples: Samples = (0.3 * np.sin(2 * np.pi * hertz / PLAYOUT_RATE * places)).astype(np.float32)
+    return samples
