@@ -13,7 +13,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent.errors import CallRefused
-from agent.profile import Entry
+from agent.profile import ID, Entry
 from agent.server.contract import Calls, ServeSettings
 from agent.server.guard import Guard
 from stages.threads import Workers
@@ -35,7 +35,7 @@ class Offer(BaseModel):
 
     sdp: str = Field(min_length=1, max_length=LARGEST)
     type: Literal["offer"]
-    profile: str | None = Field(default=None, max_length=64)
+    profile: str | None = Field(default=None, pattern=ID)  # never a path: a caller is no user
     session: str | None = Field(default=None, max_length=200)
 
 
@@ -174,5 +174,7 @@ def _wrong(error: ValidationError) -> str:
             return f"The offer lacks {name!r}."
         case "extra_forbidden":
             return f"The offer has a field that is not known; known are: {names}."
+        case "string_pattern_mismatch":
+            return "The offer names no profile: an id has lower-case letters, digits, - and _."
         case _:
             return f"In the offer {name!r} is wrong: {first['msg']}."

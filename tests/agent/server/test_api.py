@@ -147,6 +147,9 @@ async def test_a_refused_call_has_its_status_and_its_sentence(
         (b'{"sdp": 5, "type": "offer"}', "In the offer 'sdp' is wrong"),
         (b'{"sdp": "v=0", "type": "answer"}', "In the offer 'type' is wrong"),
         (b'{"sdp": "v=0", "type": "offer", "x": 1}', "a field that is not known; known are: sdp"),
+        (b'{"sdp": "v=0", "type": "offer", "profile": "/etc/passwd"}', "names no profile"),
+        (b'{"sdp": "v=0", "type": "offer", "profile": "../x.yaml"}', "names no profile"),
+        (b'{"sdp": "v=0", "type": "offer", "profile": "x.yaml"}', "names no profile"),
         (b'{"sdp": "v=0", "type": "offer", "profile": ["a"]}', "In the offer 'profile' is wrong"),
     ],
 )
