@@ -34,7 +34,7 @@ _BEFORE_SMALL = listed("a.m p.m am pm etc inc ltd co corp jr sr ph.d b.c a.d bro
 """No end before a small letter."""
 
 _LAST_WORD = re.compile(r"[A-Za-z]+(?:\.[A-Za-z]+)*$")
-_LIST_NUMBER = re.compile(r"[ \t>]*\d{1,3}$")
+_LIST_NUMBER = re.compile(r"[ \t>#*-]*\d{1,3}$")
 _INITIAL = re.compile(r"(?:[A-HJ-Za-z]|[A-Za-z](?:\.[A-Za-z])+)$")
 
 
@@ -114,16 +114,18 @@ def _glued(text: str, at: int, end: int, line: int) -> Boundary:
     """Judge ``.``, ``!``, ``?`` with no space behind: an end only where none is written."""
     if not is_wide(text[end]) or _is_list_number(text, at, line):
         return _NONE
+    if text[at] == "." and _word_before(text, at).lower() in _BEFORE_SMALL:  # "3:30 p.m.见"
+        return _NONE
     return Boundary(Verdict.STRONG, end)
 
 
 def _spaced(text: str, at: int, end: int, last: bool, line: int) -> Boundary:
     """Judge ``.``, ``!``, ``?``, ``…`` before a space."""
     run = text[at:end]
+    if run.startswith(("..", "…")) or text[:at].endswith((".", "…")):  # "Well... maybe"
+        return _if_next(text, end, last, str.islower, (Verdict.WEAK, Verdict.STRONG))
     if run == ".":
         return _period(text, at, last, line)
-    if run.startswith(("..", "…")):  # "Well... maybe" goes on, but one may breathe there
-        return _if_next(text, end, last, str.islower, (Verdict.WEAK, Verdict.STRONG))
     if len(run) > 1 and run[-1] in _QUOTES | {")", "]"}:  # "Stop!" he said; (approx.) five
         return _if_next(text, end, last, str.islower, (Verdict.NONE, Verdict.STRONG))
     return Boundary(Verdict.STRONG, end + 1)
@@ -132,8 +134,7 @@ def _spaced(text: str, at: int, end: int, last: bool, line: int) -> Boundary:
 def _period(text: str, at: int, last: bool, line: int) -> Boundary:
     if _is_list_number(text, at, line):
         return _NONE
-    found = _LAST_WORD.search(text, max(0, at - 24), at)
-    word = found.group() if found else ""
+    word = _word_before(text, at)
     small = word.lower()
     if small in _BEFORE_NUMBER:
         return _if_next(text, at + 1, last, str.isdigit, (Verdict.NONE, Verdict.STRONG))
@@ -142,6 +143,11 @@ def _period(text: str, at: int, last: bool, line: int) -> Boundary:
     if not last and (small in _NEVER or _INITIAL.match(word)):
         return _NONE
     return Boundary(Verdict.STRONG, min(at + 2, len(text)))
+
+
+def _word_before(text: str, at: int) -> str:
+    found = _LAST_WORD.search(text, max(0, at - 24), at)
+    return found.group() if found else ""
 
 
 def _is_list_number(text: str, at: int, line: int) -> bool:

@@ -33,7 +33,7 @@ _UNITS = {
 }  # fmt: skip
 _COUNTED = (
     "个|只|条|张|位|名|天|年(?!代)|周|小时|分钟|秒|点(?!\\d)|次|本|杯|件|种|块|元|斤|公斤|公里|米|岁|遍|碗|瓶|辆|台|家"
-    "|层|份|套|双|对|间|节|门|句|段|首|篇|页|颗|棵|把|支|片|包|盒|箱|袋|人|口|倍|步|趟|场|项|部|座|样"
+    "|份|套|双|对|间|节|门|句|段|首|篇|页|颗|棵|把|支|片|包|盒|箱|袋|人|口|倍|步|趟|场|项|部|座|样|万|亿|千"
 )
 _UNIT = "|".join(re.escape(unit) for unit in sorted(_UNITS, key=len, reverse=True))
 _COIN = "|".join(re.escape(coin) for coin in sorted(_COINS, key=len, reverse=True))
@@ -146,11 +146,12 @@ _PATTERNS: tuple[Rule, ...] = (
         lambda found: re.sub(r"\d+", _spell, found[0]),
     ),
     (r"(?<!\d)(?P<y>\d{4})[-/.](?P<m>\d{1,2})[-/.](?P<d>\d{1,2})(?![\d.])", _date),
+    (r"(?<![\d.,])([12]\d{3})(?=\s?年)", lambda found: digits(found[1])),
     (
-        r"(?<!\d)(\d{4}|\d{2})(?=\s?年(?![龄级纪]|以|之|后|前|来|多|间))",
+        r"(?<![\d.,])([0789][1-9])(?=\s?[年后])(?!年[代龄级前后来多内])",
         lambda found: digits(found[1]),
     ),
-    (r"(?<!\d)((?:19|20)\d{2})(?=年)", lambda found: digits(found[1])),
+    (r"(?<=[周日一二三四五六])\s?[-–—~～]\s?(?=周)", "到"),
     (
         r"(?<![\d:])(\d{1,2}):(\d)(?!\d|:)",
         lambda found: f"{cardinal(found[1])}比{cardinal(found[2])}",
@@ -160,7 +161,10 @@ _PATTERNS: tuple[Rule, ...] = (
         _time,
     ),
     (r"(?<![\d:])(?P<h>\d{1,2})(?P<m>)\s?(?P<half>[AaPp]\.?[Mm]\b\.?)", _time),
-    (rf"(?<=[点分日月号天年个%元岁度]){_TO}(?=\d|[零一两二三四五六七八九十])", "到"),
+    (
+        rf"(?<=[\d零一二三四五六七八九十百千][点分日月号天年个%元岁度]){_TO}(?=\d|[零一两二三四五六七八九十])",
+        "到",
+    ),
     (rf"(?<=半){_TO}(?=[零一两二三四五六七八九十])", "到"),
     (rf"(?P<sign>(?<!\w)[-−])?(?P<coin>{_COIN})\s?(?P<n>{NUMBER})\s?(?P<scale>{_SCALE})?", _money),
     (r"(?<!\d)(\d\.?\d?)折", _discount),
@@ -173,10 +177,7 @@ _PATTERNS: tuple[Rule, ...] = (
         lambda found: _signed(found, "零下"),
     ),
     (r"(?<![\d/])(\d{1,3})/(\d{1,3})(?![\d/])", _fraction),
-    (rf"(?<![\w.第年月])2(?=\s?(?:{_COUNTED}))(?!号|月|日|楼)", "两"),
-    (r"(?<=[年上下午晚早晨])2(?=点)", "两"),
-    (r"(?<=到)2(?=点)", "两"),
-    (r"(?<!\w)2(?=个)", "两"),
+    (rf"(?<![\w.第])2(?=\s?(?:{_COUNTED}))(?!号|月|日|楼)", "两"),
     (r"[vV]?(\d+(?:\.\d+){2,})", lambda found: "点".join(map(cardinal, found[1].split(".")))),
     (rf"(?<![A-Za-z\d.])({NUMBER})\s?([Ww])(?![A-Za-z])", lambda found: cardinal(found[1]) + "万"),
     (r"(?<=\d)\s?[×xX*]\s?(?=\d)", "乘"),
@@ -189,8 +190,18 @@ _PATTERNS: tuple[Rule, ...] = (
     (rf"(?<=[{HAN}])\s?[&/]\s?(?=[{HAN}])", "、"),
     (rf"{_SIGN}(?P<n>{NUMBER})", _bare),
     (r"%", "百分号"),
+    (r"(?<=[A-Za-z])\+\+", "加加"),
     (r"(?<=\w)\+", "加"),
     (r"℃|°C", "摄氏度"),
+    (r"№\s?", "号"),
+    (r"(?<=[A-Za-z])♯", " sharp"),
+    (r"\s?＞\s?", "大于"),
+    (r"\s?＜\s?", "小于"),
+    (r"\s?≥\s?", "大于等于"),
+    (r"\s?≤\s?", "小于等于"),
+    (r"\s?±\s?", "正负"),
+    (r"\s?≈\s?", "约等于"),
+    (r"\s?→\s?", "到"),
 )
 """In this order: each leaves no digits for those behind it to misread."""
 

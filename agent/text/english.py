@@ -39,7 +39,7 @@ _UNITS = {
     "km/h": "kilometer per hour", "mph": "mile per hour", "m/s": "meter per second",
     "km²": "square kilometer", "m²": "square meter", "m³": "cubic meter",
     "km": "kilometer", "cm": "centimeter", "mm": "millimeter", "m": "meter", "mi": "mile",
-    "ft": "foot", "in": "inch", "yd": "yard", "kg": "kilogram", "mg": "milligram", "g": "gram",
+    "ft": "foot", "yd": "yard", "kg": "kilogram", "mg": "milligram", "g": "gram",
     "lb": "pound", "lbs": "pound", "oz": "ounce", "ml": "milliliter", "mL": "milliliter",
     "L": "liter", "l": "liter", "ms": "millisecond", "s": "second", "min": "minute",
     "mins": "minute", "h": "hour", "hr": "hour", "hrs": "hour", "Hz": "hertz",
@@ -50,7 +50,7 @@ _UNITS = {
     "°C": "degree Celsius", "°F": "degree Fahrenheit", "℃": "degree Celsius",
     "℉": "degree Fahrenheit", "°": "degree",
 }  # fmt: skip
-_ODD_PLURALS = {"foot": "feet", "inch": "inches", "hertz": "hertz", "kilohertz": "kilohertz",
+_ODD_PLURALS = {"foot": "feet", "hertz": "hertz", "kilohertz": "kilohertz",
                 "megahertz": "megahertz", "gigahertz": "gigahertz"}  # fmt: skip
 _FRACTIONS = {2: "half", 3: "third", 4: "quarter", 5: "fifth", 6: "sixth", 8: "eighth", 10: "tenth"}
 _SHORT = {
@@ -233,7 +233,15 @@ _PATTERNS: tuple[Rule, ...] = (
     *_PHRASE_RULES,
     (rf"\b({'|'.join(_SHORT)})\.(?=\s+[A-Z])", lambda found: _SHORT[found[1]]),
     (r"\b[Nn]os?\.\s?(?=\d)", "number "),
-    (r"#(?=\d)", "number "),
+    (r"№\s?", "number "),
+    (r"\b([A-Z][a-z]+) St\.(?=,|\s+[a-z]|\s*$)", r"\1 Street"),
+    (
+        r"(?<![\w.:])(\d{1,2}(?::\d\d)?\s?(?:[AaPp]\.?[Mm]\b\.?)?)\s?[-–]\s?"
+        r"(?=\d{1,2}(?::\d\d|\s?[AaPp]\.?[Mm]\b))",
+        r"\1 to ",
+    ),
+    (rf"({_COIN})\s?({NUMBER})\s?[-–]\s?(?:{_COIN})?(?={NUMBER})", r"\2 to \1"),
+    (r"(?<=\d)x\b(?!\s?\d)", " times"),
     (
         r"(?<![\w.])(?:\+\d{1,3}[\s-]?)?(?:\d{3}\s?[-. ]\s?)?\d{3}[-.]\d{4}(?![\w-])"
         r"|(?<![\w.])\+\d{1,3}(?:[\s-]\d{2,5}){2,4}(?!\w)|(?<!\w)1-\d{3}-\d{3}-\d{4}(?!\w)",
@@ -248,7 +256,10 @@ _PATTERNS: tuple[Rule, ...] = (
         r"(?<![\w.:])(?P<h>\d{1,2})(?P<m>)\s?(?P<half>[AaPp](?:\.[Mm]\.|[Mm]\b))",
         _time,
     ),
-    (r"\b(\d{4}|\d0)['’]?s\b", _decade),
+    (r"\b(\d{4})['’]?s\b", _decade),
+    (r"(?<=\b(?:the|his|her) )(\d0)s\b", _decade),
+    (r"(?<=\b(?:late|your) )(\d0)s\b", _decade),
+    (r"(?<=\b(?:early|their) )(\d0)s\b", _decade),
     (r"\b(\d{4})[-/](\d{1,2})[-/](\d{1,2})\b", _iso_date),
     (r"\b(\d{1,2})/(\d{1,2})/(\d{4})\b", _us_date),
     (
@@ -280,8 +291,17 @@ _PATTERNS: tuple[Rule, ...] = (
     (r"\s?&\s?", " and "),
     (r"(?<=\w)\s?/\s?(?=\d)", " slash "),
     (rf"{_SIGN}(?P<n>{NUMBER})", lambda found: f" {_bare(found)} "),
+    (r"(?<=[A-Za-z])\+\+", " plus plus"),
     (r"(?<=\w)\+(?!\w)", " plus"),
     (r"%", " percent"),
+    (r"(?<=[A-Za-z])♯", " sharp"),
+    (r"\s?＞\s?", " greater than "),
+    (r"\s?＜\s?", " less than "),
+    (r"\s?≥\s?", " at least "),
+    (r"\s?≤\s?", " at most "),
+    (r"\s?±\s?", " plus or minus "),
+    (r"\s?[≈~]\s?(?=\w)", " about "),
+    (r"\s?→\s?", " to "),
     (r"@", " at "),
 )
 """In this order: each leaves no digits for those behind it to misread."""

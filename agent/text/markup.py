@@ -21,10 +21,19 @@ _ORDERED = re.compile(r"[ \t]*(?:[（(](\d{1,3})[)）]|(\d{1,3})[.)、．])[ \t]
 _ACTION = re.compile(rf"(^|(?<=[.!?。！？…\n]))([ \t]*)\*(?!\*)[a-z{HAN}][^*\n]{{0,60}}\*(?!\*)")
 
 _TIMES = re.compile(r"(?<=\d)[ \t]*\*[ \t]*(?=\d)")
+_KEPT = (
+    (re.compile(r"(?<=\bC)#"), "♯"),
+    (re.compile(r"(?<![\w&])#(?=\d)", re.ASCII), "№"),
+    (re.compile(r"(?<=[\w)\s])\s*>=?\s*(?=[\d-])"), lambda found: "≥" if "=" in found[0] else "＞"),
+    (re.compile(r"(?<=[\w)\s])\s*<=?\s*(?=[\d-])"), lambda found: "≤" if "=" in found[0] else "＜"),
+)
+"""Signs of markup that are words here; they get a form that nothing takes away."""
+
 _EMPHASIS = re.compile(r"\*+|~~|(?<![A-Za-z0-9])_+|_+(?![A-Za-z0-9])|`+")
 _KEPT_BRACKET = re.compile(r"(?:[(（]\s*([\d\s+-]{1,8})\s*[)）]|(?<=[A-Za-z])\(([A-Za-z]{0,4})\))")
 _BRACKET = re.compile(r"[(（][^()（）\n]*[)）]|\[[^\[\]\n]*\]")
-_STRAY = re.compile(r"[\[\]()（）{}<>《》〈〉【】「」『』“”\"|\\^]")
+_STRAY = re.compile(r"[\[\]()（）{}<>《》〈〉【「」『』“”\"|\\^#]")
+_LABEL = re.compile(r"】\s*")
 _QUOTE = re.compile(r"(?<![A-Za-z0-9])['‘’]|['‘’](?![A-Za-z0-9])")
 
 
@@ -59,9 +68,11 @@ def _line(line: str) -> str:
 def signs_to_text(text: str) -> str:
     """Take away emphasis, brackets with what is in them, quotation marks and emoji."""
     text = _TIMES.sub("×", _CODE.sub(r"\1", text))
+    for sign, kept in _KEPT:
+        text = sign.sub(kept, text)
     text = _EMPHASIS.sub("", text)
     text = _KEPT_BRACKET.sub(lambda found: f" {found[1]} " if found[1] else found[2], text)
     while (less := _BRACKET.sub(" ", text)) != text:
         text = less
-    text = _QUOTE.sub("", _STRAY.sub(" ", text))
+    text = _QUOTE.sub("", _STRAY.sub(" ", _LABEL.sub("，", text)))
     return "".join(" " if is_emoji(sign) else sign for sign in text)
