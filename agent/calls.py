@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from agent.call import Call
 from agent.engines import Engines, open_engines
-from agent.errors import CallRefused
+from agent.errors import CallRefused, ProfileError
 from agent.profile import Profile, load
 from agent.server import Started
 from agent.timeline import TurnRecord
@@ -88,8 +88,10 @@ class CallHouse:
         try:
             profile = load(profile_id)
             stages = await self.engines.stages(profile)
+        except ProfileError as error:
+            raise CallRefused(400, error.reason) from error  # a page need not know our folders
         except (UserError, StageError) as error:
-            raise CallRefused(400, str(error)) from error
+            raise CallRefused(503, str(error)) from error
         line, answer_sdp = await answer(offer_sdp, self.ice)
         call = Call(_name(), secrets.token_urlsafe(24), profile, stages, self._keep)
         self._calls[call.name] = call

@@ -8,6 +8,7 @@ when chosen.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -38,8 +39,15 @@ def find(kind: Kind, name: str) -> Plugin[Any]:
     return _load(kind, points[0])
 
 
+@cache
 def _points(kind: Kind) -> Sequence[EntryPoint]:
+    """Scan what is installed, once: a scan takes milliseconds, and calls come on the loop."""
     return tuple(entry_points(group=GROUP + kind))
+
+
+def rescan() -> None:
+    """Forget what was found: a distribution has come or gone while we run."""
+    _points.cache_clear()
 
 
 def _provider(point: EntryPoint) -> str:
@@ -47,15 +55,15 @@ def _provider(point: EntryPoint) -> str:
 
 
 def _hint(point: EntryPoint) -> str:
-    if not point.extras:
+    if not point.extras or point.dist is None:
         return ""
-    return f" Install it with: pip install 'firstword[{point.extras[0]}]'"
+    return f" Install it with: pip install '{point.dist.name}[{point.extras[0]}]'"
 
 
 def _load(kind: Kind, point: EntryPoint) -> Plugin[Any]:
     try:
         plugin = point.load()
-    except ImportError as error:
+    except (ImportError, AttributeError) as error:
         raise PluginUnavailable(kind, point.name, str(error), _hint(point)) from error
     if not isinstance(plugin, Plugin):
         raise PluginUnavailable(kind, point.name, f"{point.value} is no stages.contracts.Plugin")

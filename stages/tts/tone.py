@@ -26,7 +26,7 @@ class ToneOptions(Options):
 
     first_ms: int = Field(0, ge=0, description="before the first sound of each clause")
     ms_per_character: int = Field(60, ge=1, le=1000, description="of sound, at a voice rate of 1")
-    rate: int = Field(24_000, ge=8_000, le=48_000, description="Hz of the sound")
+    hertz: int = Field(24_000, ge=8_000, le=48_000, description="Hz of the sound")
     frequency: float = Field(220.0, ge=50, le=2_000, description="Hz of the tone, pitch 0")
 
 
@@ -45,7 +45,7 @@ class ToneTts:
                     await sink.send(speech)
 
     def _hum(self, voice: Voice, clause: Clause) -> Iterator[Speech]:
-        rate = self._options.rate
+        rate = self._options.hertz
         a_character = max(samples_in(self._options.ms_per_character / voice.rate, rate), 1)
         length, piece = len(clause.spoken) * a_character, samples_in(PIECE_MS, rate)
         words = [
@@ -65,8 +65,8 @@ class ToneTts:
     def _tone(self, voice: Voice, at: np.typing.NDArray[np.int64], length: int) -> Samples:
         """Return the tone at these samples; it begins at full loudness and fades at its end."""
         hertz = max(self._options.frequency + voice.pitch, 20.0)
-        fade = np.clip((length - at) / samples_in(FADE_MS, self._options.rate), 0, 1)
-        wave = np.cos(2 * np.pi * hertz / self._options.rate * at) * fade
+        fade = np.clip((length - at) / samples_in(FADE_MS, self._options.hertz), 0, 1)
+        wave = np.cos(2 * np.pi * hertz / self._options.hertz * at) * fade
         tone: Samples = np.clip(wave * LOUDNESS * voice.volume, -1, 1).astype(np.float32)
         return tone
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -15,6 +15,7 @@ from agent.errors import ProfileError
 from agent.profile import Profile, Shelf, merge, tree
 from agent.resources import folder
 from agent.turn_settings import TurnSettings
+from stages import registry
 from stages.events import Hearing, Message, Voice
 
 Write = Callable[[str, str], Path]
@@ -300,7 +301,9 @@ LOCKED = BARE.replace("{engine: echo, temperature: 0.2}", """
 
 
 @pytest.fixture
-def vault(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def vault(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """Install a distribution with a stage that has a secret, as a foreign one would be."""
     site = tmp_path_factory.mktemp("site")
     (site / "vault_stage.py").write_text(VAULT)
@@ -309,6 +312,9 @@ def vault(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: vault-stage\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[firstword.llm]\nvault = vault_stage:plugin\n")
     monkeypatch.syspath_prepend(str(site))
+    registry.rescan()
+    yield
+    registry.rescan()
 
 
 @pytest.mark.usefixtures("vault")
