@@ -14,12 +14,7 @@ import numpy as np
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
-from agent.line import Line
-from agent.messages import Heard
-from agent.profile import Profile
-from agent.replies import Replies
-from agent.timeline import Mark
-from agent.turn import (
+from agent.decisions import (
     Action,
     AskFinal,
     Close,
@@ -30,8 +25,13 @@ from agent.turn import (
     Open,
     Prepare,
     Release,
-    Turns,
 )
+from agent.line import Line
+from agent.messages import Heard
+from agent.profile import Profile
+from agent.replies import Replies
+from agent.timeline import Mark
+from agent.turn import Turns
 from stages.audio import samples_in
 from stages.contracts import Source, Turn
 from stages.errors import StageError, Transient

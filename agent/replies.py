@@ -11,6 +11,7 @@ from time import monotonic
 import anyio
 from anyio.abc import TaskGroup
 
+from agent.decisions import Drop, GoOn, Hold, Interrupt, Prepare, Release
 from agent.engines import Stages
 from agent.history import History, heard
 from agent.line import Line
@@ -30,7 +31,7 @@ from agent.playout import Playout, ReplyAudio
 from agent.profile import Profile
 from agent.speak import Script, speak
 from agent.timeline import Mark, Timeline, TurnRecord
-from agent.turn import Drop, GoOn, Hold, Interrupt, Prepare, Release, Turns
+from agent.turn import Turns
 from stages.events import ChatRequest, Clause, Usage
 
 EAR_S = 2.0
