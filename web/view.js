@@ -29,6 +29,7 @@ export class View {
   #typing = false;
   #muted = false;
   #entries = new Map(); // id -> {entry, item}
+  #following = true; // the end of the conversation, unless the caller scrolled back
   #bars = [];
   #shown = null; // turn in the big bar
   #microphones = [[], ""];
@@ -49,6 +50,11 @@ export class View {
     $("microphone").addEventListener("change", (event) => actions.microphone(event.target.value));
     $("typing").addEventListener("submit", (event) => this.#say(event));
     $("token").addEventListener("cancel", (event) => event.preventDefault());
+    const list = $("conversation");
+    list.addEventListener("scroll", () => {
+      this.#following = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+    });
+    new ResizeObserver(() => this.#follow()).observe(list);
   }
 
   /** Show everything in another language. */
@@ -185,6 +191,7 @@ export class View {
     $("room").hidden = false;
     $("person").append($("device"));
     $("conversation").replaceChildren();
+    this.#following = true;
     // With a microphone nothing is read out: a screen reader's voice would reach the agent.
     $("conversation").setAttribute("aria-live", typing ? "polite" : "off");
     this.#paint($("face"), profile);
@@ -245,8 +252,6 @@ export class View {
   /** A new or changed entry of the conversation; one without words vanishes. */
   showEntry(entry) {
     const old = this.#entries.get(entry.id)?.item;
-    const list = $("conversation");
-    const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 60;
     const item = this.#entryItem(entry);
     item.hidden = !entry.text;
     this.#entries.set(entry.id, { entry, item });
@@ -256,9 +261,13 @@ export class View {
       const later = [...this.#entries.values()]
         .filter(({ entry: other }) => other !== entry)
         .find(({ entry: other }) => (other.turn - entry.turn || other.rank - entry.rank) > 0);
-      list.insertBefore(item, later?.item ?? null);
+      $("conversation").insertBefore(item, later?.item ?? null);
     }
-    if (atEnd) list.scrollTop = list.scrollHeight;
+    this.#follow();
+  }
+
+  #follow() {
+    if (this.#following) $("conversation").scrollTop = $("conversation").scrollHeight;
   }
 
   #entryItem({ who, text, stable, final, interrupted }) {
