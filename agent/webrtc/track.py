@@ -13,12 +13,14 @@ import numpy as np
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av.packet import Packet
 
-from agent.line import FRAME, PLAYOUT_RATE
+from agent.line import FRAME
 from agent.webrtc.grid import Grid
 from agent.webrtc.opus import Encoder
+from agent.webrtc.reorder import CLOCK
 from stages.events import Samples
 
-_TIME_BASE = Fraction(1, PLAYOUT_RATE)
+_TIME_BASE = Fraction(1, CLOCK)  # any other one aiortc converts, at 100 us a frame
+_TICKS = CLOCK // 50
 _SILENCE: Samples = np.zeros(FRAME, dtype=np.float32)
 _KEPT = 3_000  # latenesses: the last minute
 
@@ -65,7 +67,7 @@ class OutgoingTrack(MediaStreamTrack):
         if self.on_tick is not None:
             self.on_tick(now)
         packet = Packet(self._encoder.encode(self._frame()))
-        packet.pts = number * FRAME
+        packet.pts = number * _TICKS
         packet.time_base = _TIME_BASE
         self._leave(number)
         return packet

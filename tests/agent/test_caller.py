@@ -135,7 +135,7 @@ async def test_a_busy_agent_says_when_to_come_back(beep: Path) -> None:
 
 
 async def test_nobody_at_the_url_is_a_sentence(beep: Path) -> None:
-    with pytest.raises(NotPossible, match=r"There is no FirstWord agent at http://127\.0\.0\.1:9: "):
+    with pytest.raises(NotPossible, match=r"There is no FirstWord agent at http://127\.0\.0\.1:9"):
         await place("http://127.0.0.1:9", [beep])
 
 

@@ -90,3 +90,10 @@ def test_voice_takes_some_28_kilobits() -> None:
         len(encoder.encode(noise[at : at + FRAME])) for at in range(0, len(noise), FRAME)
     )
     assert 2_000 < size < 5_000
+
+
+def test_silence_stays_inaudible_though_it_is_not_nothing() -> None:
+    encoder, decoder = opus.Encoder(), opus.decoder(RATE)
+    nothing = np.zeros(FRAME, dtype=np.float32)
+    sound = np.concatenate([decoder.decode(encoder.encode(nothing)) for _ in range(20)])
+    assert float(np.abs(sound).max()) < 10 ** (-70 / 20)
