@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     """Bring, serve, call, show."""
     out = Console(stderr=options.json)
     profile = load(options.profile or default_id())
-    models_command.bring(ModelStore(), models_of(profile), out)
+    models_command.bring_missing(ModelStore(), models_of(profile), out)
     options.out.mkdir(parents=True, exist_ok=True)
     return anyio.run(_call, options, profile.id, backend_options={"use_uvloop": True})
 

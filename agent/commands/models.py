@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+from collections.abc import Sequence
 from typing import Literal
 
 import anyio
@@ -51,7 +52,8 @@ def run(options: argparse.Namespace) -> int:
         case "pull":
             names = options.names or ([] if options.profile else list(EMBEDDED))
             names += _needed(options.profile) if options.profile else []
-            return _pull(store, list(dict.fromkeys(names)), out)
+            bring(store, list(dict.fromkeys(names)), out)
+            return 0
         case _:
             return _verify(store, options.names, out)
 
@@ -69,7 +71,24 @@ def _list(store: ModelStore, out: Console) -> int:
     return 0
 
 
-def _pull(store: ModelStore, names: list[str], out: Console) -> int:
+def bring_missing(store: ModelStore, names: Sequence[str], out: Console) -> None:
+    """Bring those models that are not here, or not whole; says nothing when all are.
+
+    Raises:
+        ModelPullFailed: a model could not be brought.
+    """
+    missing = [name for name in names if store.state(name) != "ready"]
+    if missing:
+        bring(store, missing, out)
+
+
+def bring(store: ModelStore, names: Sequence[str], out: Console) -> None:
+    """Bring models, showing how it goes.
+
+    Raises:
+        ModelMissing: a name that nobody knows.
+        ModelPullFailed: a model could not be brought.
+    """
     models = [store.model(name) for name in names]
     columns = (
         TextColumn("{task.description}"),
@@ -86,7 +105,6 @@ def _pull(store: ModelStore, names: list[str], out: Console) -> int:
 
         anyio.run(store.pull, names, show)
     out.print(f"{len(names)} models are ready in {store.root}", soft_wrap=True)
-    return 0
 
 
 def _bar(bars: Progress, model: Model) -> TaskID:

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 from pydantic import SecretStr, ValidationError
+from rich.console import Console
 
 from agent.commands import models
 from agent.engines import models_of
@@ -55,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     settings = serve_settings(options, ice)
     settings.check()
     profile = load(options.profile)
-    _pull(profile)
+    models.bring_missing(ModelStore(), models_of(profile), Console(stderr=True))
     return anyio.run(_serve, options, settings, ice, profile, backend_options={"use_uvloop": True})
 
 
@@ -127,14 +128,6 @@ async def _serve(
     ) as calls:
         await calls.warm(profile)
         return await until_signal(partial(serve, settings, calls, load_all, started=_say), calls)
-
-
-def _pull(profile: Profile) -> None:
-    """Bring the models that a profile needs and that are not here, showing progress."""
-    store = ModelStore()
-    missing = [name for name in models_of(profile) if store.state(name) == "missing"]
-    if missing:
-        models.run(argparse.Namespace(verb="pull", names=missing, profile=None))
 
 
 def _say(address: str) -> None:
