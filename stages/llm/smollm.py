@@ -169,7 +169,7 @@ class SmollmLlm:
             with anyio.move_on_after(5):
                 async with anyio.create_task_group() as tasks:
                     for _ in range(self._options.slots):
-                        tasks.start_soon(self._workers.run, partial(together.wait, 5))
+                        tasks.start_soon(self._workers.run, partial(_meet, together))
             await to_thread.run_sync(self._forget)
 
     def _forget(self) -> None:
@@ -219,6 +219,11 @@ class SmollmLlm:
             for reply in tuple(self._ending):
                 await reply.over.wait()
         self._ending = {reply for reply in self._ending if not reply.over.is_set()}
+
+
+def _meet(together: threading.Barrier) -> None:
+    with suppress(threading.BrokenBarrierError):
+        together.wait(5)
 
 
 def _body(messages: tuple[Message, ...], request: ChatRequest, slot: int) -> dict[str, Any]:
