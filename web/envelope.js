@@ -2,8 +2,9 @@
 
 export const SECONDS = 10;
 const AUDIBLE = 10 ** (-50 / 20); // of full scale: what the agent, too, counts as sound
-const ABOVE_FLOOR = 4; // 12 dB over the background counts as speech
-const BELOW_PEAK = 0.03; // -30 dB under the loudest: the tail of a word still belongs to it
+const ABOVE_FLOOR = 2.5; // 8 dB over the background counts as speech
+const BELOW_PEAK = 0.02; // 34 dB under the loudest: the tail of a word still belongs to it
+const SMOOTH = 4; // bins: a mean over 10 ms is steady enough to set a bar close to the noise
 const JOIN = 0.06; // s: a gap shorter than this is inside a word
 const SHORTEST = 0.03; // s: anything shorter is a click
 const QUIET = 0.02; // s of quiet that must come before an onset
@@ -59,6 +60,14 @@ export function speechThreshold(bins) {
   return peak > threshold ? threshold : null;
 }
 
+/** The bins with the mean of their neighbours for a level. */
+export function smoothed(bins) {
+  return bins.map((bin, i) => {
+    const some = bins.slice(Math.max(0, i - SMOOTH / 2), i + SMOOTH / 2);
+    return { ...bin, level: some.reduce((sum, { level }) => sum + level, 0) / some.length };
+  });
+}
+
 /** Stretches of sound [{from, to}] (s): short gaps are closed, clicks are dropped. */
 export function stretches(bins, threshold, step) {
   const found = [];
@@ -76,7 +85,7 @@ export function stretches(bins, threshold, step) {
  * Returns s, or null where the microphone was silent or speech ran through the whole window.
  */
 export function callerEdge(envelope, near, edge, window = 0.4) {
-  const bins = envelope.between(near - 3, near + window + 0.1);
+  const bins = smoothed(envelope.between(near - 3, near + window + 0.1));
   const threshold = speechThreshold(bins);
   if (threshold === null) return null;
   const edges = stretches(bins, threshold, envelope.step)

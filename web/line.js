@@ -4,7 +4,7 @@ import { AgentClock } from "./clock.js";
 import * as server from "./server.js";
 
 const HEARTBEAT = 1000; // ms
-const DEAD = 4000; // ms without a word from the agent
+const DEAD = 3000; // ms without a word from the agent
 const CONNECT = 10_000; // ms from the answer to the open channel
 const GIVE_UP = 25_000; // ms of trying again: the agent keeps a lost call for about 30 s
 const FIRST_PAUSE = 300; // ms before the second try; doubled each time

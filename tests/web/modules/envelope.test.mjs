@@ -18,7 +18,7 @@ function recorded(...pieces) {
   return envelope;
 }
 
-const near = (actual, wanted, by = 0.006) =>
+const near = (actual, wanted, by = 0.012) =>
   assert.ok(Math.abs(actual - wanted) <= by, `${actual} is not near ${wanted}`);
 
 test("the end of the caller's speech is found where the agent was 60 ms late", () => {
