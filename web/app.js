@@ -42,7 +42,7 @@ async function load() {
     const profiles = await server.profiles();
     offered = { info, profiles };
   } catch (error) {
-    if (error.status === 401 || error.status === 403) return login(load);
+    if (error.status === 401) return login(load);
     return view.notice(problem(error), { [t("tryAgain")]: load });
   }
   if (offered.profiles.length === 0) return view.notice(t("noProfiles"), { [t("tryAgain")]: load });
