@@ -42,6 +42,7 @@ CALLS = (1, 10, 20, 40)
 PROBES = 40
 CONNECTS = 10
 SECONDS = 6.0
+CALM = 0.3  # seconds of looking for the calmest core
 WARM_UP = 1.5
 CONNECT_WITHIN = 15.0
 ANSWER_WITHIN = 20.0
@@ -65,6 +66,7 @@ class Load:
 
     calls: int
     cpu: float  # of one core
+    others: float | None  # what other processes took of that core, where we can tell
     late_p50_ms: float  # frames leave later than they are due
     late_p95_ms: float
     late_p99_ms: float
@@ -112,13 +114,14 @@ def _print(console: Console, delays: Delays, loads: Sequence[Load]) -> None:
     for name, (median, high) in asdict(delays).items():
         table.add_row(name.replace("_", " "), f"{median:.1f}", f"{high:.1f}")
     console.print(table)
-    head = ("calls", "core used", "late p50", "p95", "p99 ms", "received")
+    head = ("calls", "core used", "by others", "late p50", "p95", "p99 ms", "received")
     table = Table(*head, title="Calls on one core", title_justify="left")
     for load in loads:
         late = (load.late_p50_ms, load.late_p95_ms, load.late_p99_ms)
         table.add_row(
             str(load.calls),
             f"{load.cpu:.2f}",
+            "-" if load.others is None else f"{load.others:.2f}",
             *(f"{ms:.1f}" for ms in late),
             f"{load.received:.1%}",
         )
@@ -127,16 +130,33 @@ def _print(console: Console, delays: Delays, loads: Sequence[Load]) -> None:
 
 @contextmanager
 def _own_core() -> Iterator[int | None]:
-    """Keep this thread off one core, where there are several, and name that core."""
+    """Keep this thread off the calmest core, where there are several, and name that core."""
     if not hasattr(os, "sched_setaffinity"):
         yield None
         return
     cores = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores - {min(cores)} or cores)
+    before = {core: _busy(core) for core in cores}
+    time.sleep(CALM)
+    calmest = min(cores, key=lambda core: (_busy(core) or 0.0) - (before[core] or 0.0))
+    os.sched_setaffinity(0, cores - {calmest} or cores)
     try:
-        yield min(cores)
+        yield calmest
     finally:
         os.sched_setaffinity(0, cores)
+
+
+def _busy(core: int | None) -> float | None:
+    """Return the seconds for which a core was not idle so far, on Linux."""
+    try:
+        lines = Path("/proc/stat").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        name, *ticks = line.split()
+        if name == f"cpu{core}":
+            idle = int(ticks[3]) + int(ticks[4])
+            return (sum(map(int, ticks[:8])) - idle) / os.sysconf("SC_CLK_TCK")
+    return None
 
 
 # --- the server process ---------------------------------------------------------------------
@@ -282,17 +302,25 @@ async def _load(core: int | None, count: int, seconds: float) -> Load:
                 tasks.start_soon(_ping, peer)
             await anyio.sleep(WARM_UP)
             await server.ask(do="begin")
-            before = sum(len(peer.track.lateness) for peer in peers)
+            before, busy = sum(len(peer.track.lateness) for peer in peers), _busy(core)
             await anyio.sleep(seconds)
             report = await server.ask(do="report")
             sent = sum(len(peer.track.lateness) for peer in peers) - before
+            others = _others(busy, _busy(core), report)
         finally:
             for peer in peers:
                 await peer.close()
             tasks.cancel_scope.cancel()
     p50, p95, p99 = percentiles([1000 * each for each in report["lateness"]], (50, 95, 99))
     received = report["packets"] / sent if sent else 0.0
-    return Load(count, round(report["cpu"], 3), p50, p95, p99, round(received, 4))
+    return Load(count, round(report["cpu"], 3), others, p50, p95, p99, round(received, 4))
+
+
+def _others(before: float | None, after: float | None, report: dict[str, Any]) -> float | None:
+    if before is None or after is None:
+        return None
+    share = (after - before) / float(report["seconds"]) - float(report["cpu"])
+    return max(0.0, round(share, 2))
 
 
 async def _ping(peer: Peer) -> None:
