@@ -83,6 +83,7 @@ class Turns:
     _tries: int = 0
     _speaking: _Replying | None = None
     _carried: str = ""  # words of a turn whose reply was never heard
+    _spent: int = 0  # position up to which the audio belongs to utterances that are over
     _pauses: list[float] = field(default_factory=list)
 
     # --- events -----------------------------------------------------------------------------
@@ -107,8 +108,8 @@ class Turns:
             return []  # news of an utterance that is over
         if not words.final:
             return self._maybe_interrupt(words.text)
-        if not utterance.silent or words.upto != utterance.asked_at:
-            return []  # the caller has gone on since
+        if words.upto != utterance.asked_at or utterance.text is not None:
+            return []  # the caller has gone on since, or it was said before
         utterance.text = words.text.strip()
         actions = self._maybe_interrupt(utterance.text)
         if utterance.ended_at is not None:
@@ -133,11 +134,14 @@ class Turns:
 
     def typed(self, text: str) -> list[Action]:
         """Hear a typed message: it ends whatever is going on and is answered at once."""
+        text = text.strip()
+        if not text:
+            return []
         actions = self._drop() + self._interrupt(None)
         if self._utterance is not None:
-            actions.append(Close(self._utterance.number))
-            self._utterance = None
-        self._carried = ""
+            actions.append(self._close(self._utterance, self._position))
+        if self._carried:  # it stays a turn of its own, without an answer
+            self.turn += 1
         return [*actions, self._release(text, None, None)]
 
     @property
@@ -156,7 +160,7 @@ class Turns:
         if utterance is not None and not utterance.silent:
             utterance.last_speech = end  # a dip inside a word: no need to be sure again
         if end - self._run_start < samples_in(self.settings.start_ms):
-            return []
+            return [] if utterance is None else self._too_long(utterance, end)
         if utterance is None:
             return self._open(self._run_start, end)
         actions = self._resume(utterance) if utterance.silent else []
@@ -166,7 +170,7 @@ class Turns:
     def _open(self, start: int, end: int) -> list[Action]:
         self._utterances += 1
         self._utterance = _Utterance(self._utterances, start, end)
-        begin = max(0, start - samples_in(self.settings.pre_roll_ms))
+        begin = max(self._spent, start - samples_in(self.settings.pre_roll_ms))
         return [Open(self._utterances, begin), *self._over_reply(self._utterance, end)]
 
     def _resume(self, utterance: _Utterance) -> list[Action]:
@@ -179,7 +183,7 @@ class Turns:
         return self._drop()
 
     def _too_long(self, utterance: _Utterance, end: int) -> list[Action]:
-        if end - utterance.start < samples_in(self.settings.longest_ms):
+        if utterance.silent or end - utterance.start < samples_in(self.settings.longest_ms):
             return []
         utterance.silent, utterance.asked_at, utterance.ended_at = True, end, end
         utterance.forced = True
@@ -221,8 +225,14 @@ class Turns:
         return is_backchannel(utterance.text) and silence >= samples_in(NOISE_MS)
 
     def _dismiss(self, utterance: _Utterance) -> list[Action]:
-        self._utterance = None
-        return [*self._drop(), *self._go_on(), Close(utterance.number)]
+        return [*self._drop(), *self._go_on(), self._close(utterance, utterance.last_speech)]
+
+    def _close(self, utterance: _Utterance, upto: int) -> Close:
+        """End the utterance; no other one shall have its audio up to there."""
+        self._utterance, self._spent, self._tries = None, upto, 0
+        if self._run_start is not None:
+            self._run_start = max(self._run_start, upto)
+        return Close(utterance.number)
 
     def _end(self, utterance: _Utterance, end: int) -> list[Action]:
         utterance.ended_at = end
@@ -236,18 +246,18 @@ class Turns:
         return self._finish(utterance, end)
 
     def _finish(self, utterance: _Utterance, endpoint: int) -> list[Action]:
-        """Close the utterance at its endpoint and answer it, if it had words."""
-        self._utterance = None
-        close = Close(utterance.number)
+        """Close the utterance at its endpoint and answer the turn, if it has words.
+
+        They may be those of a reply that sound alone cut off before it was heard.
+        """
         text = utterance.text or ""
-        if self._speaking is not None and not self.settings.interruptible:
-            text = ""
-        if not text:
-            self._tries = 0
-            return [*self._drop(), *self._go_on(), close]
+        if self._speaking is not None and (self._protected or is_backchannel(text)):
+            return self._dismiss(utterance)
         said = self.said_with(text)
-        interrupt = self._interrupt(utterance.start)
-        return [*interrupt, close, self._release(said, utterance.last_speech, endpoint)]
+        if not said:
+            return self._dismiss(utterance)
+        close = self._close(utterance, utterance.last_speech)
+        return [close, self._release(said, utterance.last_speech, endpoint)]
 
     # --- replies ----------------------------------------------------------------------------
 
@@ -256,9 +266,9 @@ class Turns:
         return f"{self._carried} {text}".strip()
 
     def _prepare(self, utterance: _Utterance) -> list[Action]:
-        if not utterance.text or not self.settings.speculate or self._speaking is not None:
+        said = self.said_with(utterance.text or "")
+        if not said or not self.settings.speculate or self._speaking is not None:
             return []
-        said = self.said_with(utterance.text)
         if self._prepared is not None and self._prepared.text == said:
             return []
         if self._tries >= self.settings.tries:
@@ -296,7 +306,7 @@ class Turns:
     def _over_reply(self, utterance: _Utterance, end: int) -> list[Action]:
         """Speech goes on while a reply plays: hold it first, then end it."""
         speaking = self._speaking
-        if speaking is None or not self.settings.interruptible or self._run_start is None:
+        if speaking is None or self._protected or self._run_start is None:
             return []
         run = end - self._run_start
         if run >= samples_in(self.settings.interrupt_ms):
@@ -310,7 +320,13 @@ class Turns:
         """Words came: they end the reply, unless they only say "I am listening"."""
         if self._speaking is None or self._utterance is None or is_backchannel(text):
             return []
-        return self._interrupt(self._utterance.start) if self.settings.interruptible else []
+        return [] if self._protected else self._interrupt(self._utterance.start)
+
+    @property
+    def _protected(self) -> bool:
+        """Whether a reply plays that may not be talked over."""
+        speaking = self._speaking
+        return speaking is not None and speaking.audible and not self.settings.interruptible
 
     def _interrupt(self, speech_start: int | None) -> list[Action]:
         speaking, self._speaking = self._speaking, None

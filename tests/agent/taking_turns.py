@@ -1,0 +1,164 @@
+"""A caller on the sample clock: says and is silent frame by frame, and notes what is decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from agent.decisions import (
+    Action,
+    AskFinal,
+    Close,
+    Drop,
+    GoOn,
+    Hold,
+    Interrupt,
+    Open,
+    Prepare,
+    Release,
+)
+from agent.turn import Turns
+from agent.turn_settings import TurnSettings
+from stages.audio import samples_in
+from stages.events import Transcript
+
+A = TypeVar("A")
+
+
+def knobs(**values: Any) -> TurnSettings:
+    return TurnSettings.model_validate(values)
+
+
+@dataclass
+class Floor:
+    """One conversation; ``frame_ms`` is what the VAD gives."""
+
+    settings: TurnSettings = field(default_factory=knobs)
+    frame_ms: int = 20
+    position: int = 0
+    done: list[Action] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.turns = Turns(self.settings)
+
+    def note(self, actions: list[Action]) -> list[Action]:
+        self.done += actions
+        return actions
+
+    def hear(self, ms: float, probability: float) -> list[Action]:
+        """Let that much time pass, at least; return what was decided in it."""
+        until, actions = self.position + samples_in(ms), list[Action]()
+        while self.position < until:
+            samples = samples_in(self.frame_ms)
+            self.position += samples
+            actions += self.turns.frame(self.position, samples, probability)
+        return self.note(actions)
+
+    def speak(self, ms: float) -> list[Action]:
+        return self.hear(ms, 0.95)
+
+    def be_silent(self, ms: float) -> list[Action]:
+        return self.hear(ms, 0.05)
+
+    def final(self, text: str, ask: AskFinal | None = None) -> list[Action]:
+        """Answer the newest question for words, or an older one."""
+        ask = ask or self.last(AskFinal)
+        return self.note(
+            self.turns.transcript(
+                Transcript(ask.utterance, text, ask.at, final=True, stable=len(text))
+            )
+        )
+
+    def partial(self, text: str) -> list[Action]:
+        number = self.last(Open).utterance
+        return self.note(self.turns.transcript(Transcript(number, text, self.position)))
+
+    def judge(self, complete: float) -> None:
+        ask = self.last(AskFinal)
+        self.turns.judged(ask.utterance, ask.at, complete)
+
+    def type(self, text: str) -> list[Action]:
+        return self.note(self.turns.typed(text))
+
+    def turn(self, text: str, ms: float = 1000) -> Release:
+        """Say something and wait for the endpoint."""
+        self.speak(ms)
+        self.be_silent(self.settings.pause_ms + self.frame_ms)
+        self.final(text)
+        self.judge(1.0)
+        self.be_silent(self.settings.cap_ms)
+        return self.last(Release)
+
+    def all(self, kind: type[A]) -> list[A]:
+        return [action for action in self.done if isinstance(action, kind)]
+
+    def last(self, kind: type[A]) -> A:
+        return self.all(kind)[-1]
+
+
+@dataclass
+class Ledger:
+    """Checks what holds of every decision, whatever happened before."""
+
+    opened: int = 0
+    open: int | None = None
+    made: int = 0
+    prepared: set[int] = field(default_factory=set)
+    sounding: int | None = None
+    held: bool = False
+    spent: int = 0  # newest position that an utterance that is over has used
+
+    def enter(self, action: Action) -> None:
+        match action:
+            case Open():
+                assert self.open is None
+                assert action.utterance > self.opened
+                assert action.start >= self.spent
+                self.opened = self.open = action.utterance
+            case AskFinal():
+                assert self.open == action.utterance
+            case Close():
+                assert self.open == action.utterance
+                assert not self.prepared or self.sounding is None
+                self.open = None
+            case Prepare() | Drop() | Release():
+                self._make(action)
+            case Hold() | GoOn() | Interrupt():
+                self._play(action)
+
+    def _make(self, action: Prepare | Drop | Release) -> None:
+        match action:
+            case Prepare():
+                assert self.open is not None
+                assert self.sounding is None
+                assert not self.prepared
+                self._number(action.reply)
+                self.prepared.add(action.reply)
+            case Drop():
+                self.prepared.remove(action.reply)
+            case Release():
+                assert self.sounding is None
+                assert self.open is None
+                if action.prepared:
+                    self.prepared.remove(action.reply)
+                else:
+                    self._number(action.reply)
+                assert not self.prepared
+                self.sounding, self.held = action.reply, False
+                self.spent = max(self.spent, action.speech_end or 0)
+
+    def _number(self, reply: int) -> None:
+        assert reply > self.made
+        self.made = reply
+
+    def _play(self, action: Hold | GoOn | Interrupt) -> None:
+        assert action.reply == self.sounding
+        match action:
+            case Hold():
+                assert not self.held
+                self.held = True
+            case GoOn():
+                assert self.held
+                self.held = False
+            case Interrupt():
+                self.sounding, self.held = None, False
