@@ -77,7 +77,7 @@ class Floor:
         ask = self.last(AskFinal)
         self.turns.judged(ask.utterance, ask.at, complete)
 
-    def type(self, text: str) -> list[Action]:
+    def write(self, text: str) -> list[Action]:
         return self.note(self.turns.typed(text))
 
     def turn(self, text: str, ms: float = 1000) -> Release:

@@ -373,7 +373,7 @@ def test_nor_does_a_cough_whose_words_never_come(floor: Floor) -> None:
 def test_typed_words_end_what_is_going_on(floor: Floor) -> None:
     reply = replying(floor)
     floor.speak(200)
-    actions = floor.type("Stop.")
+    actions = floor.write("Stop.")
     assert kinds(list(actions)) == ["Interrupt", "Close", "Release"]
     assert floor.last(Interrupt) == Interrupt(reply, None)
     assert floor.last(Release) == Release(reply + 1, 2, "Stop.", False)
@@ -383,12 +383,12 @@ def test_typed_words_drop_a_guess(floor: Floor) -> None:
     floor.speak(500)
     floor.be_silent(140)
     floor.final("hello")
-    assert kinds(list(floor.type("Hi."))) == ["Drop", "Close", "Release"]
+    assert kinds(list(floor.write("Hi."))) == ["Drop", "Close", "Release"]
 
 
 def test_two_messages_typed_in_a_hurry_are_two_turns(floor: Floor) -> None:
-    floor.type("Hello.")
-    floor.type("What time is it?")
+    floor.write("Hello.")
+    floor.write("What time is it?")
     assert [(r.turn, r.text) for r in floor.all(Release)] == [
         (1, "Hello."),
         (2, "What time is it?"),
@@ -397,7 +397,7 @@ def test_two_messages_typed_in_a_hurry_are_two_turns(floor: Floor) -> None:
 
 def test_what_was_being_said_when_something_was_typed_is_not_heard_again(floor: Floor) -> None:
     floor.speak(1000)
-    floor.type("Never mind, I type.")
+    floor.write("Never mind, I type.")
     typed_at = floor.position
     assert floor.speak(20) == []
     floor.speak(100)
@@ -486,7 +486,7 @@ class AnyCall(RuleBasedStateMachine):
 
     @rule(words=WORDS)
     def typed(self, words: str) -> None:
-        self.floor.type(words)
+        self.floor.write(words)
 
     @invariant()
     def every_decision_made_sense(self) -> None:
