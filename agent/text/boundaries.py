@@ -33,6 +33,7 @@ _BEFORE_NUMBER = listed("no nos p art jan feb mar apr jun jul aug sep sept oct n
 _BEFORE_SMALL = listed("a.m p.m am pm etc inc ltd co corp jr sr ph.d b.c a.d bros ave blvd rd")
 """No end before a small letter."""
 
+_LOOK = 16  # characters that are looked at behind a mark; a longer row of signs means nothing
 _LAST_WORD = re.compile(r"[A-Za-z]+(?:\.[A-Za-z]+)*$")
 _LIST_NUMBER = re.compile(r"[ \t>#*-]*\d{1,3}$")
 _INITIAL = re.compile(r"(?:[A-HJ-Za-z]|[A-Za-z](?:\.[A-Za-z])+)$")
@@ -87,7 +88,8 @@ def judge(text: str, at: int, quoted: bool, last: bool, line: int) -> Boundary:
 
 
 def _run(text: str, at: int, signs: frozenset[str]) -> int:
-    while at < len(text) and (text[at] in signs or is_emoji(text[at])):
+    stop = min(len(text), at + _LOOK)
+    while at < stop and (text[at] in signs or is_emoji(text[at])):
         at += 1
     return at
 
@@ -122,7 +124,7 @@ def _glued(text: str, at: int, end: int, line: int) -> Boundary:
 def _spaced(text: str, at: int, end: int, last: bool, line: int) -> Boundary:
     """Judge ``.``, ``!``, ``?``, ``…`` before a space."""
     run = text[at:end]
-    if run.startswith(("..", "…")) or text[:at].endswith((".", "…")):  # "Well... maybe"
+    if run.startswith(("..", "…")) or text.endswith((".", "…"), 0, at):  # "Well... maybe"
         return _if_next(text, end, last, str.islower, (Verdict.WEAK, Verdict.STRONG))
     if run == ".":
         return _period(text, at, last, line)
@@ -163,7 +165,7 @@ def _if_next(
 ) -> Boundary:
     """Judge by the first sign behind the spaces: it goes on there, or it does not."""
     after = space
-    while after < len(text) and text[after] in " \t":
+    while after < min(len(text), space + _LOOK) and text[after] in " \t":
         after += 1
     if after == len(text):
         return Boundary(verdicts[1], len(text)) if last else _WAIT

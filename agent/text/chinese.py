@@ -13,7 +13,7 @@ from agent.text.signs import HAN, NUMBER
 Found: TypeAlias = re.Match[str]
 Rule: TypeAlias = tuple[str, str | Callable[[Found], str]]
 
-_LIMIT = 10**15
+_LONGEST = 15  # digits; longer numbers are read one by one
 _DIGITS = "零一二三四五六七八九"
 _PHONE_DIGITS = "零幺二三四五六七八九"
 _HALVES = {"a": "上午", "p": "下午"}
@@ -47,7 +47,7 @@ def cardinal(number: str) -> str:
     """Return the words of a number such as "1,299.5"."""
     number = number.replace(",", "")
     whole, _, part = number.partition(".")
-    if int(whole) >= _LIMIT:
+    if len(whole) > _LONGEST:
         return digits(number)
     words = str(cn2an.an2cn(str(int(whole)), "low"))
     if words[0] == "二" and words[1:2] in ("千", "万", "亿"):
@@ -63,11 +63,14 @@ def digits(text: str, names: str = _DIGITS) -> str:
 def numbers_to_words(text: str) -> str:
     """Write everything with digits in it as words."""
     text = text.translate(_NARROW)
+    if not _WORTH_IT.search(text):
+        return text
     for rule, words in _RULES:
         text = rule.sub(words, text)
     return text
 
 
+_WORTH_IT = re.compile(r"[0-9%℃°&=+/№♯＞＜≥≤±≈→-]")  # most clauses have nothing of these
 _NARROW = {ord(wide): ord(wide) - 0xFEE0 for wide in "０１２３４５６７８９％＋－＝／"}
 
 

@@ -18,6 +18,9 @@ LONG = 10.0
 LONGEST_FIRST, LONGEST = 7.5, 18.0
 """Weight at which a clause without any mark is cut between words."""
 
+LONGEST_HELD = 600
+"""Characters that are read again and again, at most: a flood of signs costs no more than words."""
+
 BRACKET = 160
 """Characters after which an open bracket is taken for a slip of the pen."""
 
@@ -102,6 +105,8 @@ class ClauseCutter:
     language: str
     unspoken: str = ""  # what came after the last clause and has nothing to say: "😊"
     _held: str = ""  # of the clause that is being read
+    _silent: str = ""  # stands before _held, and has nothing to say
+    _begins_fenced: bool = False  # _held[0] is in a block of code
     _at: int = 0  # what lies before it in _held is decided
     _line: int = 0  # where the line of _at begins in _held; -1: before it
     _begins_line: bool = True  # _held[0] is the first of its line
@@ -116,6 +121,8 @@ class ClauseCutter:
         for sign in text:
             self._held += sign
             self._read(clauses, last=False)
+            if len(self._held) > LONGEST_HELD:
+                self._relieve(clauses)
         return clauses
 
     def flush(self) -> list[Clause]:
@@ -123,7 +130,9 @@ class ClauseCutter:
         clauses: list[Clause] = []
         self._read(clauses, last=True)
         if self._held and not self._cut(clauses, len(self._held), lone=True):
-            self.unspoken, self._held, self._at = self._held, "", 0
+            self._silent += self._held
+            self._drop(len(self._held))
+        self.unspoken, self._silent = self._silent, ""
         return clauses
 
     def overdue(self) -> list[Clause]:
@@ -192,24 +201,39 @@ class ClauseCutter:
         return end
 
     def _speak(self, end: int) -> str:
-        return spoken(self._held[:end], self.language, self._begins_line)
+        text = "```" + self._held[:end] if self._begins_fenced else self._held[:end]
+        return spoken(text, self.language, self._begins_line)
 
     def _cut(self, clauses: list[Clause], end: int, lone: bool = False) -> bool:
         """End the clause there, if it says something; ``lone``: though it be a mere filler."""
-        said = self._speak(end)
-        if not said or not (lone or _is_more_than_filler(said)):
+        if not self._said and not any(map(str.isalnum, self._held[self._at : end])):
             return False
-        clauses.append(Clause(self._number, self._held[:end], said))
+        said = self._speak(end)
+        if not said or not (lone or self._said >= ENOUGH or _is_more_than_filler(said)):
+            return False
+        clauses.append(Clause(self._number, self._silent + self._held[:end], said))
         self._number += 1
+        self._silent = ""
+        self._drop(end)
+        return True
+
+    def _relieve(self, clauses: list[Clause]) -> None:
+        """Cut what has become too long to be read again; what says nothing is only kept."""
+        if self._context.fenced or not self._cut(clauses, self._at, lone=True):
+            self._silent += self._held[: self._at]
+            self._drop(self._at)
+
+    def _drop(self, end: int) -> None:
+        """Forget what lies before ``end``, but not what is open there."""
         while self._at < end:
             self._go_past()
+        self._begins_fenced = self._context.fenced
         self._begins_line = self._held[end - 1] == "\n"
         self._held = self._held[end:]
         self._at -= end
         newline = self._held.rfind("\n", 0, self._at)
         self._line = newline + 1 if newline >= 0 or self._begins_line else -1
         self._said = weight(self._held[: self._at])
-        return True
 
     def _go_past(self) -> None:
         sign = self._held[self._at]

@@ -13,7 +13,7 @@ from agent.text.signs import NUMBER
 Found: TypeAlias = re.Match[str]
 Rule: TypeAlias = tuple[str, str | Callable[[Found], str]]
 
-_LIMIT = 10**15  # longer numbers are read digit by digit
+_LONGEST = 15  # digits; longer numbers are read one by one
 _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
@@ -72,7 +72,7 @@ _NO_WORD_BEFORE, _NO_WORD_AFTER = r"(?<![A-Za-z0-9.])", r"(?![A-Za-z0-9])"
 def cardinal(number: str) -> str:
     """Return the words of a number such as "1,299.5"."""
     whole, _, part = number.replace(",", "").partition(".")
-    if int(whole) >= _LIMIT:
+    if len(whole) > _LONGEST:
         return digits(number)
     words = str(num2words(int(whole))).replace(",", "").replace(" and ", " ")
     return f"{words} point {digits(part)}" if part else words
@@ -279,7 +279,7 @@ _PATTERNS: tuple[Rule, ...] = (
     (rf"{_SIGN}{_NO_WORD_BEFORE}(?P<n>{NUMBER})\s?%", lambda found: f"{_signed(found)} percent"),
     (r"(?:(?<!\w)(\d+)\s)?(?<![\w/.])(\d{1,2})/(\d{1,2})(?![\w/]|\.\d)", _fraction),
     (rf"{_SIGN}{_NO_WORD_BEFORE}(?P<n>{NUMBER})\s?(?P<unit>{_UNIT}){_NO_WORD_AFTER}", _unit),
-    (r"\b(\d+)(?:st|nd|rd|th)\b", lambda found: ordinal(int(found[1]))),
+    (r"\b(\d+)(?:st|nd|rd|th)\b", lambda found: ordinal(int(found[1][:15]))),
     (r"(?<![\w.,$-])((?:1[1-9]|20)\d\d)(?![\w%]|[.,:]\d|-\d)", _year),
     (r"(?<![\w.])[vV]?(\d+(?:\.\d+){2,})(?![\w.]*\d)", _version),
     (rf"{_NO_WORD_BEFORE}({NUMBER})(K|M|B)\b", _scaled),

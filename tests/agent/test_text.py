@@ -157,5 +157,25 @@ def test_a_bracket_that_never_closes_does_not_hold_the_reply() -> None:
     assert len(clauses) > 5
 
 
+def test_a_long_block_of_code_is_shown_and_not_said() -> None:
+    code = "```py\n" + "x = 1.5; print('hello. there')\n" * 100 + "```\n"
+    clauses, rest = cut("Look. " + code + "That is all. Bye.", "en", 3)
+    assert [clause.spoken for clause in clauses] == ["Look.", "That is all.", "Bye."]
+    assert clauses[1].text == code + "That is all. "
+    assert rest == ""
+
+
+FLOODS = [*".。!(😊 \n*`1a", "1-", "1,", "嗯。", "/a", "Dr. ", "<a"]
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_flood_of_one_sign_is_held_back_no_longer_than_it_must(flood: str) -> None:
+    text = flood * (3000 // len(flood)) + ".5th end"
+    for language in ("zh", "en"):
+        clauses, rest = cut(text, language)
+        assert "".join(clause.text for clause in clauses) + rest == text
+        assert max([len(clause.spoken) for clause in clauses], default=0) < 7000
+
+
 def test_other_languages_keep_their_numbers_for_their_own_voice() -> None:
     assert spoken("Il coûte **12,50** €.", "fr") == "Il coûte 12,50 €."
