@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -151,19 +152,18 @@ def _sum_up(console: Console, result: CallResult) -> None:
 
 
 def _table(turns: Sequence[TurnResult]) -> Table:
-    """Return a table with a turn a row, and its spans, in milliseconds, as columns."""
+    """Return a table: a turn a row, its spans as columns, what the caller measured as the last."""
     names: dict[str, None] = {}
     for turn in turns:
         names.update(dict.fromkeys(_spans(turn)))
-    table = Table(title="Where the wait went (ms)", title_justify="left")
-    table.add_column("turn", overflow="fold")
-    for name in (*names, "sum", "measured by caller"):
-        table.add_column(name, justify="right")
-    for turn in turns:
+    table = Table(title="Where the wait went (ms)", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("turn", *names, "sum", "heard"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for number, turn in enumerate(turns, start=1):
         spans, record = _spans(turn), turn.timeline or {}
         cells = [_shown(spans.get(name)) for name in names]
         total = _shown(record.get("first_response_ms"))
-        table.add_row(Text(Path(turn.file).name), *cells, total, _shown(turn.heard_ms))
+        table.add_row(str(number), *cells, total, _shown(turn.heard_ms))
     return table
 
 

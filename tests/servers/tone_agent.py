@@ -112,7 +112,8 @@ class ToneCall:
         end = ReplyEnd(turn=self.turn, reply=self.number, heard="Toot.", interrupted=interrupted)
         self.line.send(end)
         self.line.send(State(state="listening"))
-        self.line.send(TimelineWord(turn=self.turn, record={"turn": self.turn}))
+        record = {"turn": self.turn, "spans": [["endpoint", 300.0]], "first_response_ms": 300.0}
+        self.line.send(TimelineWord(turn=self.turn, record=record))
 
     def _pull(self) -> Samples:
         frame = np.zeros(FRAME, dtype=np.float32)
