@@ -18,6 +18,7 @@ export class Line {
   #channel = null;
   #beat = null;
   #lastWord = 0;
+  #playout = { delay: 0, samples: 0 };
   #timer = null; // of the next try, or of the connect deadline
   #lostAt = null; // when the line broke; null while it stands
   #tries = 0;
@@ -79,12 +80,17 @@ export class Line {
     this.#connect();
   }
 
-  /** ms from leaving the jitter buffer to the loudspeaker, as the browser reckons; 0 if unknown. */
+  /**
+   * ms from leaving the jitter buffer to the loudspeaker, since it was last asked for, as the
+   * browser reckons; 0 if it does not.
+   */
   async playoutDelay() {
     for (const report of (await this.#pc?.getStats())?.values() ?? []) {
-      if (report.type === "media-playout" && report.totalSamplesCount > 0) {
-        return (report.totalPlayoutDelay / report.totalSamplesCount) * 1000;
-      }
+      if (report.type !== "media-playout") continue;
+      const { totalPlayoutDelay: delay, totalSamplesCount: samples } = report;
+      const before = samples > this.#playout.samples ? this.#playout : { delay: 0, samples: 0 };
+      this.#playout = { delay, samples };
+      return samples > 0 ? ((delay - before.delay) / (samples - before.samples)) * 1000 : 0;
     }
     return 0;
   }
@@ -137,6 +143,7 @@ export class Line {
     this.#lostAt = null;
     this.#tries = 0;
     this.#lastWord = performance.now();
+    this.#playout = { delay: 0, samples: 0 };
     this.clock = new AgentClock(); // a restarted agent has another clock
     this.learnt = new Promise((resolve) => (this.#learn = resolve));
     for (const wait of [0, 50, 100, 200]) setTimeout(() => this.#ping(pc), wait); // learn it soon

@@ -220,7 +220,7 @@ export class View {
   showMuted(muted) {
     this.#muted = muted;
     $("mute").disabled = this.#typing;
-    $("mute").setAttribute("aria-pressed", String(muted));
+    $("mute").classList.toggle("muted", muted);
     const key = this.#typing ? "noMicrophone" : muted ? "unmute" : "mute";
     $("mute-text").textContent = this.#t(key);
   }
@@ -276,7 +276,7 @@ export class View {
     const words = make("p", "", "", make("span", "", text.slice(0, stable)));
     if (!final && who === "caller") {
       words.append(make("span", "unsure", text.slice(stable)), make("span", "caret"));
-      item.setAttribute("aria-label", this.#t("stillSaying"));
+      words.append(make("span", "away", ` (${this.#t("stillSaying")})`));
     }
     if (interrupted) {
       const cut = make("span", "cut", this.#t("interrupted"));

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from stages.events import Samples
 from tests.conftest import missing
@@ -24,6 +24,8 @@ ARGUMENTS = (
 ALLOW = "--use-fake-ui-for-media-stream"
 DENY = "--deny-permission-prompts"
 RATE = 48_000
+
+expect.set_options(timeout=10_000)  # ms: the machine may be busy
 
 
 @asynccontextmanager

@@ -63,7 +63,7 @@ async def test_a_conversation_is_shown_as_it_is_understood(browser: Browser) -> 
         page = await opened(browser, agent.address)
         await call(page)
         mine, its = page.locator("li.caller p"), page.locator("li.agent p")
-        await expect(mine).to_have_text("Book me a ro")
+        await expect(mine).to_have_text("Book me a ro (still being understood)")
         await expect(mine.locator(".unsure")).to_have_text(" a ro")
         await page.get_by_label("Type instead of speaking").fill("on")
         await page.keyboard.press("Enter")
