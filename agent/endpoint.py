@@ -28,14 +28,16 @@ HANGING_EN = _words(
 FILLERS = _words("um uh uhm umm er erm hmm hm mm well ah eh")
 HANGING_ZH = re.compile(
     r"(?:然后|但是|因为|所以|如果|就是|那个|这个|还有|或者|以及|而且|的话"
-    r"|嗯+|呃+|额+|和|跟|把|被|给|在|是|的)$"
+    r"|嗯+|呃+|额+|(?<!暖)和|跟|把|被|给|(?<![现实存])在|(?<!不)是)$"
 )
+"""Endings on which a Chinese sentence seldom ends: "的" is none of them (好的, 是的, 我的)."""
 NUMBER_WORDS = _words(
     "zero oh one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
     " fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty"
     " ninety hundred thousand double triple point"
 )
-_NUMERAL_ZH = re.compile(r"[零〇一二两三四五六七八九十百千万点\d]{2,}$")
+_DIGIT_ZH = r"零〇一二两三四五六七八九十百千万\d"
+_NUMERAL_ZH = re.compile(f"[{_DIGIT_ZH}点]+[{_DIGIT_ZH}]$")
 _TOKEN = re.compile(r"[\w'’]+")
 
 

@@ -16,6 +16,9 @@ from stages.events import Message, Word
 LONGEST = 6_000
 """Characters of turns that a request carries, at most; the oldest turns are left out first."""
 
+RESPELLED = 24
+"""Characters between two words of a voice that may be spelled otherwise in the text ("20%")."""
+
 _WORD_END = re.compile(r"[\s　]|(?<=[一-鿿。，、；：？！])")
 
 
@@ -61,7 +64,7 @@ def _by_stamps(span: Span, played: int) -> str:
     said = sum(word.end <= played for word in span.words)
     place = 0
     for word in span.words[:said]:
-        found = span.text.find(word.text, place)
+        found = span.text.find(word.text, place, place + len(word.text) + RESPELLED)
         place = found + len(word.text) if found >= 0 else place
     return span.text[:place]
 
@@ -94,7 +97,8 @@ class History:
     def request(self, turn: int, text: str) -> tuple[Message, ...]:
         """Return the messages of a request with these words as the caller's last."""
         past = [entry for entry in self._exchanges if entry.turn != turn]
-        return (*self.opening, *_newest(past, LONGEST - len(text)), Message("user", text))
+        kept = _newest(past, LONGEST - len(text))
+        return (*self.opening, *_messages([*kept, _Exchange(turn, text)]))
 
     def user(self, turn: int, text: str) -> None:
         """Remember the caller's words; words of the same turn replace the earlier ones."""
@@ -113,14 +117,14 @@ class History:
         return iter(_messages(self._exchanges))
 
 
-def _newest(exchanges: Sequence[_Exchange], room: int) -> list[Message]:
+def _newest(exchanges: Sequence[_Exchange], room: int) -> list[_Exchange]:
     kept: list[_Exchange] = []
     for entry in reversed(exchanges):
         room -= len(entry.user) + len(entry.reply)
         if room < 0:
             break
         kept.append(entry)
-    return _messages(reversed(kept))
+    return kept[::-1]
 
 
 def _messages(exchanges: Iterable[_Exchange]) -> list[Message]:

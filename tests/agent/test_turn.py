@@ -159,7 +159,8 @@ def test_a_final_without_words_answers_nothing(floor: Floor) -> None:
     floor.be_silent(140)
     floor.final("")
     floor.be_silent(QUICK.cap_ms)
-    assert floor.all(Release) == floor.all(Prepare) == []
+    assert floor.all(Release) == []
+    assert floor.all(Prepare) == []
     assert len(floor.all(Close)) == 1
 
 
@@ -273,7 +274,8 @@ def test_a_nod_is_no_answer_even_where_answers_are_quick() -> None:
     floor.final("yeah")
     floor.judge(1.0)
     floor.be_silent(1000)
-    assert floor.all(Interrupt) == floor.all(Release) == []
+    assert floor.all(Interrupt) == []
+    assert floor.all(Release) == []
     assert len(floor.all(GoOn)) == 1
 
 
@@ -406,7 +408,7 @@ def test_what_was_being_said_when_something_was_typed_is_not_heard_again(floor: 
 
 
 def test_a_message_of_blanks_is_none() -> None:
-    assert Floor().type("  \n") == []
+    assert Floor().write("  \n") == []
 
 
 # --- any story at all -----------------------------------------------------------------------
