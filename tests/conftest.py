@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import anyio
 import pytest
 
 from stages.models import EMBEDDED, ModelStore
@@ -12,6 +13,12 @@ from stages.models import EMBEDDED, ModelStore
 ROOT = Path(__file__).resolve().parents[1]
 STRICT = os.environ.get("FIRSTWORD_TESTS") == "all"
 """Set by .ci/run: what would be a skip on a user's machine is a failure there."""
+
+
+def pytest_sessionstart() -> None:
+    """Where nothing may be skipped, bring the models first: no test has the time for it."""
+    if STRICT:
+        anyio.run(ModelStore().pull)
 
 
 def missing(reason: str) -> None:
