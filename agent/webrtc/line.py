@@ -93,8 +93,12 @@ class WebRtcLine:
         self._pc.on("datachannel", self._channel_came)
 
     def send(self, message: ToPage) -> None:
-        """Queue a message for the page; never waits. A full queue drops the oldest and counts."""
-        self.channel.send(message)
+        """Queue a message for the page; never waits. A full queue drops the oldest and counts.
+
+        Once the line is over nothing happens.
+        """
+        if not self.ended:
+            self.channel.send(message)
 
     def spoken_at(self, position: int) -> float:
         """Return when the caller's sample at ``position`` was due at this end, in seconds.

@@ -86,8 +86,8 @@ class Peer:
             raise ValueError(f"the answer is no SDP that can be used ({error})") from error
 
     def send(self, message: FromPage) -> None:
-        """Say something to the agent; nothing happens while the channel is not open."""
-        if self._channel.readyState == "open":
+        """Say something to the agent; nothing happens while there is no connection."""
+        if self._channel.readyState == "open" and not self.closed.is_set():
             self._channel.send(message.model_dump_json())
 
     async def close(self) -> None:
