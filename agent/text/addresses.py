@@ -29,12 +29,17 @@ _SNAKE = re.compile(r"(?<=[A-Za-z0-9])_+(?=[A-Za-z0-9])")
 
 def addresses_to_words(text: str, chinese_words: bool) -> str:
     """Write addresses as words: of a link its host only, the rest is for the eye."""
-    dot, at = (" 点 ", " 艾特 ") if chinese_words else (" dot ", " at ")
+    dot, at, low = (" dot ", " at ", " underscore ")
+    if chinese_words:
+        dot, at, low = (" 点 ", " 艾特 ", " 下划线 ")
 
     def named(name: str) -> str:
         return name.replace("_", " ").replace(".", dot).strip()
 
-    text = _EMAIL.sub(lambda found: named(found[1]) + at + named(found[2]), text)
+    def mailed(found: re.Match[str]) -> str:
+        return named(found[1].replace("_", low)) + at + named(found[2])
+
+    text = _EMAIL.sub(mailed, text)
     text = _URL.sub(lambda found: named(found[1]), text)
     text = _HOST.sub(lambda found: named(found[1]), text)
     text = _PATH.sub(lambda found: named(found[0].rstrip("/").rpartition("/")[2]), text)

@@ -34,7 +34,7 @@ _BEFORE_SMALL = listed("a.m p.m am pm etc inc ltd co corp jr sr ph.d b.c a.d bro
 """No end before a small letter."""
 
 _LOOK = 16  # characters that are looked at behind a mark; a longer row of signs means nothing
-_LAST_WORD = re.compile(r"[A-Za-z]+(?:\.[A-Za-z]+)*$")
+_LAST_WORD = re.compile(r"(?<![A-Za-z0-9°])[A-Za-z]+(?:\.[A-Za-z]+)*$")
 _LIST_NUMBER = re.compile(r"[ \t>#*-]*\d{1,3}$")
 _INITIAL = re.compile(r"(?:[A-HJ-Za-z]|[A-Za-z](?:\.[A-Za-z])+)$")
 

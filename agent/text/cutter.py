@@ -250,4 +250,7 @@ class ClauseCutter:
 
 
 def _is_more_than_filler(said: str) -> bool:
-    return any(word.lower() not in FILLERS for word in words(said))
+    found = words(said)
+    if len(found) == 1 and is_han(found[0]) and said.endswith("…"):  # "我……我不知道。"
+        return False
+    return any(word.lower() not in FILLERS for word in found)
