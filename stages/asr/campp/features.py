@@ -132,7 +132,8 @@ def whole(geometry: Geometry, fbank: Fbank, samples: Samples) -> tuple[Frames, i
     count = (steps - 1) * geometry.shift + geometry.window - front.kept_frames
     lead = np.zeros(front.lead_samples, dtype=np.float32)
     if front.lead == "mirror":
-        lead = samples[: front.lead_samples][::-1]
+        missing = max(0, front.lead_samples - len(samples))
+        lead = np.pad(samples, (0, missing))[: front.lead_samples][::-1]
     sound = np.concatenate([lead, samples])
     needed = (count - 1) * front.hop + front.frame
     sound = np.pad(sound, (0, max(0, needed - len(sound))))[:needed]

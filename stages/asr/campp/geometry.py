@@ -36,16 +36,16 @@ class Front(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sample_rate: Literal[16000] = 16000
-    mels: int = Field(80, ge=8, le=256)
-    frame: int = Field(400, ge=80, description="samples under one window")
-    hop: int = Field(160, ge=40, description="samples from one window to the next")
+    mels: int = Field(default=80, ge=8, le=256)
+    frame: int = Field(default=400, ge=80, description="samples under one window")
+    hop: int = Field(default=160, ge=40, description="samples from one window to the next")
     window: Literal["hamming", "povey", "hanning", "rectangular", "blackman"] = "hamming"
-    low_hz: float = Field(20.0, ge=0)
-    high_hz: float = Field(0.0, description="0 is half the rate; below 0, counted from there")
-    scale: float = Field(32768.0, gt=0, description="samples are multiplied by it first")
-    lead: Literal["zeros", "mirror"] = Field("zeros", description="what stands before the start")
-    lead_samples: int = Field(240, ge=0)
-    kept_frames: int = Field(1, ge=0, description="silent frames before the first")
+    low_hz: float = Field(default=20.0, ge=0)
+    high_hz: float = Field(default=0.0, description="0 is half the rate, below 0 from there")
+    scale: float = Field(default=32768.0, gt=0, description="samples are multiplied by it first")
+    lead: Literal["zeros", "mirror"] = "zeros"  # what stands before the start
+    lead_samples: int = Field(default=240, ge=0)
+    kept_frames: int = Field(default=1, ge=0, description="silent frames before the first")
 
 
 class Geometry(BaseModel):
@@ -63,17 +63,17 @@ class Geometry(BaseModel):
     language: str = ""
     front: Front = Front()
     subsampling: Literal[2, 4] = 2
-    chunk: int = Field(16, ge=1, le=512)
-    left_chunks: int = Field(4, ge=1, le=64)
+    chunk: int = Field(default=16, ge=1, le=512)
+    left_chunks: int = Field(default=4, ge=1, le=64)
     strides: tuple[int, ...] = (1, 2, 2)
     layers: tuple[int, ...] = (4, 4, 4)
     width: int = Field(ge=8)
     heads: int = Field(ge=1)
-    kernel: int = Field(15, ge=2)
+    kernel: int = Field(default=15, ge=2)
     positions: Positions = "relative"
-    max_positions: int = Field(5000, ge=1, description="rows of the table of absolute positions")
+    max_positions: int = Field(default=5000, ge=1, description="absolute ones")
     vocabulary: int = Field(ge=2)
-    blank: int = Field(0, ge=0)
+    blank: int = Field(default=0, ge=0)
     weights: Literal["float32", "int8"] = "float32"
 
     @model_validator(mode="after")

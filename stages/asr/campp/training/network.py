@@ -116,7 +116,7 @@ class Network(nn.Module):
             mask = Mask.over(x.shape[1], valid, chunk // stride, left_chunks)
             x = x * (torch.arange(x.shape[1], device=x.device) < valid[:, None])[..., None]
             table = self._table(x.shape[1])
-            for block in blocks:  # type: ignore[union-attr]
+            for block in blocks:
                 x = block(x, mask, table)
         last = torch.div(real + self.strides[-1] - 1, self.strides[-1], rounding_mode="floor")
         return self._log_probabilities(x), last
@@ -148,7 +148,7 @@ class Network(nn.Module):
             unseen = (places[None, :] < (left - real)[:, None]).to(x.dtype) * -1e9
             first = torch.div(offset, self.strides[segment], rounding_mode="floor")
             table = self._step_table(frames, left, first)
-            for block in blocks:  # type: ignore[union-attr]
+            for block in blocks:
                 x, cache = block.step(x, state[len(new)], unseen[:, None, None, :], table)
                 new.append(cache)
         return self._log_probabilities(x), new
@@ -176,4 +176,4 @@ class Network(nn.Module):
         return relative_table(left + frames - 1, frames - 1, width).to(self.output.weight)
 
     def _log_probabilities(self, x: Tensor) -> Tensor:
-        return self.output(self.norm(x)).log_softmax(dim=-1)  # type: ignore[no-any-return]
+        return self.output(self.norm(x)).log_softmax(dim=-1)

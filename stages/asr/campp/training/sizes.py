@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from stages.asr.campp.geometry import Geometry
 from stages.asr.campp.training.network import Network, Shape
 
-SIZES: dict[str, tuple[dict[str, int], Shape]] = {
-    "tiny": ({"width": 32, "heads": 2, "kernel": 7}, Shape(hidden=64, channels=8)),
+SIZES: dict[str, tuple[dict[str, Any], Shape]] = {
+    "tiny": (
+        {"width": 24, "heads": 2, "kernel": 5, "layers": (1, 1, 1)},
+        Shape(hidden=48, channels=4),
+    ),
     "small": ({"width": 192, "heads": 4, "kernel": 15}, Shape(hidden=576, channels=64)),
     "base": ({"width": 512, "heads": 8, "kernel": 15}, Shape(hidden=2048, channels=512)),
 }

@@ -1,0 +1,65 @@
+"""The settings of ``campp``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from stages.contracts import Options
+
+
+class CamppOptions(Options):
+    """The settings of ``campp``."""
+
+    model: str = Field(description="a model of the store, or an .onnx file by `firstword asr`")
+    decode: Literal["greedy", "beam", "wfst"] = Field(
+        default="greedy", description="a call with hotwords uses beam where this says greedy"
+    )
+    slots: int = Field(
+        default=16, ge=1, le=1024, description="calls at once; a further one is refused"
+    )
+    max_batch: int = Field(
+        default=16, ge=1, le=256, description="packets stepped together, at most"
+    )
+    max_wait_ms: int = Field(
+        default=80, ge=0, le=320, description="a packet waits for others, at most"
+    )
+    threads: int = Field(default=1, ge=1, le=64, description="within a step, on the CPU")
+    device: Literal["cpu", "cuda", "tensorrt"] = "cpu"
+    memory_mb: int = Field(default=0, ge=0, description="of a CUDA arena, at most; 0 is no limit")
+    tensorrt_cache: Path | None = Field(
+        default=None, description="folder for the engines it builds"
+    )
+    beam: int = Field(default=8, ge=1, le=64, description="prefixes kept by beam")
+    candidates: int = Field(default=8, ge=1, le=64, description="tokens that beam tries a frame")
+    hotword_bonus: float = Field(default=1.5, ge=0, le=20, description="a character, natural log")
+    language_model: Path | None = Field(
+        default=None, description="ARPA n-grams over tokens, for beam"
+    )
+    language_model_weight: float = Field(default=0.3, ge=0, le=5)
+    length_bonus: float = Field(
+        default=0.5, ge=-5, le=5, description="a token, beside a language model"
+    )
+    graph: Path | None = Field(
+        default=None, description="folder by `firstword asr graph`, for wfst"
+    )
+    graph_beam: float = Field(default=12.0, gt=0, le=40)
+    graph_active: int = Field(
+        default=3000, ge=100, le=20000, description="states kept a frame, at most"
+    )
+    blank_skip: float = Field(
+        default=0.98, gt=0, le=1, description="a blank likelier than this is skipped by wfst; 1 is never"
+    )
+    processes: int = Field(default=1, ge=1, le=32, description="that decode with wfst")
+
+    @property
+    def file(self) -> Path | None:
+        """The model file, if ``model`` is one and not a name of the store."""
+        return Path(self.model).expanduser() if is_file_name(self.model) else None
+
+
+def is_file_name(model: str) -> bool:
+    """Tell a file from a name of the model store."""
+    return model.endswith(".onnx") or "/" in model

@@ -1,0 +1,158 @@
+"""The plug-in ``campp``: opens the engine once, hears every call with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import anyio
+from anyio import to_thread
+from anyio.streams.memory import MemoryObjectSendStream
+
+from stages.asr.campp.call import BACKLOG, Call, Kit
+from stages.asr.campp.decode.greedy import Greedy
+from stages.asr.campp.decode.hotwords import Hotwords
+from stages.asr.campp.decode.hypothesis import Decoder
+from stages.asr.campp.decode.ngram import NGram
+from stages.asr.campp.decode.prefix_beam import PrefixBeam, Rules
+from stages.asr.campp.engine import Engine, Stats
+from stages.asr.campp.features import Fbank, Windows
+from stages.asr.campp.geometry import NotAModel
+from stages.asr.campp.graph import Graph, open_graph
+from stages.asr.campp.options import CamppOptions
+from stages.contracts import Asr, Plugin, Sink, Source
+from stages.errors import StageError
+from stages.events import AsrInput, Hearing, Transcript
+from stages.models import ModelStore
+from stages.threads import Workers
+
+Decoders: TypeAlias = Callable[[Hearing], Callable[[], Decoder]]
+"""From what a call wants to hear, what makes a decoder for each of its utterances."""
+
+
+class CamppAsr:
+    """Streaming recognition for many calls, with one engine.
+
+    Args:
+        engine: it runs already.
+        decoders: how to decode.
+    """
+
+    def __init__(self, engine: Engine, decoders: Decoders) -> None:
+        self._engine, self._decoders = engine, decoders
+        self._fbank = Fbank(engine.graph.geometry.front)
+
+    async def run(
+        self, hearing: Hearing, source: Source[AsrInput], sink: Sink[Transcript]
+    ) -> None:
+        """Send partials as audio comes, and a final for every ``Pause``.
+
+        Cancelling gives the call's slot back.
+
+        Raises:
+            Unusable: no slot is free, or the model cannot take this call's sound.
+            Transient: the engine does not answer.
+        """
+        geometry = self._engine.graph.geometry
+        kit = Kit(geometry, partial(Windows, geometry, self._fbank), self._decoders(hearing))
+        failure: StageError | None = None
+        async with sink, self._engine.seat() as seat:
+            give, inbox = anyio.create_memory_object_stream[AsrInput](BACKLOG)
+            async with inbox, anyio.create_task_group() as tasks:
+                tasks.start_soon(_read, source, give)
+                try:
+                    await Call(seat, kit, sink).listen(inbox)
+                except StageError as error:  # raised below, where no group wraps it
+                    failure = error
+                    tasks.cancel_scope.cancel()
+        if failure:
+            raise failure
+
+    def stats(self) -> Stats:
+        """Return the engine's counters."""
+        return self._engine.stats()
+
+
+async def _read(source: Source[AsrInput], give: MemoryObjectSendStream[AsrInput]) -> None:
+    async with give:
+        async for event in source:
+            await give.send(event)
+
+
+@asynccontextmanager
+async def open_campp(options: CamppOptions, store: ModelStore) -> AsyncIterator[CamppAsr]:
+    """Load the model, run its engine and its decoders for as long as the block lasts.
+
+    Raises:
+        NotAModel: the file is none, or its metadata does not fit.
+        UserError: the device, the graph or the language model cannot be used.
+    """
+    file = options.file or stored(store, options.model)
+    graph = await to_thread.run_sync(
+        lambda: open_graph(
+            file, options.device, options.threads, options.memory_mb, options.tensorrt_cache
+        )
+    )
+    engine = Engine(graph, options.slots, options.max_batch, options.max_wait_ms / 1000)
+    async with AsyncExitStack() as stack:
+        decoders = await _decoders(options, graph, stack)
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        tasks.start_soon(engine.run)
+        try:
+            yield CamppAsr(engine, decoders)
+        finally:
+            tasks.cancel_scope.cancel()
+
+
+def stored(store: ModelStore, name: str) -> Path:
+    """Return the one model file of a model of the store.
+
+    Raises:
+        NotAModel: there is none, or several.
+        UserError: the store does not have it.
+    """
+    folder = store.path(name)
+    files = sorted(folder.glob("*.onnx"))
+    if len(files) != 1:
+        raise NotAModel(str(folder), f"it holds {len(files)} .onnx files instead of one")
+    return files[0]
+
+
+async def _decoders(options: CamppOptions, graph: Graph, stack: AsyncExitStack) -> Decoders:
+    tokens, blank = graph.tokens, graph.geometry.blank
+    if options.decode == "wfst":
+        from stages.asr.campp.decode.wfst import open_wfst  # an extra
+
+        make = await stack.enter_async_context(open_wfst(options, graph))
+        return lambda hearing: make
+    model = None
+    if options.language_model:
+        model = await to_thread.run_sync(NGram.read, options.language_model)
+    rules = Rules(
+        tokens,
+        blank,
+        beam=options.beam,
+        candidates=options.candidates,
+        model=model,
+        weight=options.language_model_weight,
+        length_bonus=options.length_bonus if model else 0.0,
+    )
+    workers = Workers(2)
+
+    def decoders(hearing: Hearing) -> Callable[[], Decoder]:
+        if options.decode == "greedy" and not hearing.hotwords:
+            return partial(Greedy, tokens, blank)
+        trie = Hotwords(hearing.hotwords, options.hotword_bonus) if hearing.hotwords else None
+        return partial(PrefixBeam, rules.with_hotwords(trie), workers)
+
+    return decoders
+
+
+def _models(options: CamppOptions) -> tuple[str, ...]:
+    return () if options.file else (options.model,)
+
+
+plugin: Plugin[Asr] = Plugin(CamppOptions, open_campp, _models)

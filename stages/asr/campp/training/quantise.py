@@ -1,0 +1,57 @@
+"""FP32 models to INT8 with ranges found while they run: no data needed."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from pathlib import Path
+
+import onnx
+from onnxruntime.quantization import QuantType, quantize_dynamic
+
+from stages.asr.campp.geometry import METADATA_KEY, NotAModel, read, write
+
+
+def quantise(source: Path, target: Path) -> None:
+    """Write an INT8 copy of an exported model.
+
+    Weights are signed: unsigned ones lose nearly the whole gain at batches of 8 and more.
+    Only products with a two-dimensional constant are taken: per-channel ranges of a constant
+    with more dimensions (the tables of positions) make a file that cannot run, and attention's
+    own products are better left alone.
+
+    Raises:
+        NotAModel: the file was not exported by firstword, or is INT8 already.
+    """
+    model = onnx.load(str(source))
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    geometry, tokens = read(str(source), metadata)
+    if geometry.weights != "float32":
+        raise NotAModel(str(source), "it is INT8 already")
+    with tempfile.TemporaryDirectory(prefix="firstword-int8-") as folder:
+        made = Path(folder, "int8.onnx")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            quantize_dynamic(
+                str(source),
+                str(made),
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+                op_types_to_quantize=["MatMul", "Gemm"],
+                nodes_to_exclude=left_alone(model),
+            )
+        copy = onnx.load(str(made))
+    changed = write(geometry.model_copy(update={"weights": "int8"}), tokens)
+    del copy.metadata_props[:]
+    onnx.helper.set_model_props(copy, {**metadata, METADATA_KEY: changed[METADATA_KEY]})
+    onnx.save(copy, str(target))
+
+
+def left_alone(model: onnx.ModelProto) -> list[str]:
+    """Return the names of the products that have no two-dimensional constant."""
+    flat = {entry.name for entry in model.graph.initializer if len(entry.dims) == 2}
+    return [
+        node.name
+        for node in model.graph.node
+        if node.op_type in {"MatMul", "Gemm"} and node.input[1] not in flat
+    ]

@@ -1,0 +1,155 @@
+"""Many calls, one batch: each hears what it hears alone, and harms no other."""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import numpy as np
+import pytest
+
+from stages.asr.campp.engine import Engine
+from stages.asr.campp.features import Fbank
+from stages.asr.campp.graph import Graph
+from stages.asr.campp.steps import LogProbs
+from stages.errors import Unusable
+from tests.stages.asr.campp.conftest import noise
+from tests.stages.asr.campp.listening import alone, windows_of
+
+
+@asynccontextmanager
+async def running(graph: Graph, slots: int = 8, max_batch: int = 8) -> AsyncIterator[Engine]:
+    engine = Engine(graph, slots, max_batch, max_wait=0.02)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(engine.run)
+        yield engine
+        tasks.cancel_scope.cancel()
+
+
+async def heard(engine: Engine, windows: list[np.ndarray], dice: random.Random) -> LogProbs:
+    """Hear an utterance, with a wait of its own before every packet."""
+    async with engine.seat() as seat:
+        seat.begin()
+        rows = []
+        for window in windows:
+            await anyio.sleep(dice.random() * 0.004)
+            rows.append(await seat.step(window))
+        return np.concatenate(rows)
+
+
+async def test_calls_with_random_arrivals_hear_what_each_hears_alone(
+    tiny: Graph, fbank: Fbank
+) -> None:
+    calls = [windows_of(tiny, fbank, noise(1 + index % 3, index)) for index in range(12)]
+    results: dict[int, LogProbs] = {}
+
+    async def call(index: int) -> None:
+        results[index] = await heard(engine, calls[index], random.Random(index))
+
+    async with running(tiny, slots=12) as engine, anyio.create_task_group() as tasks:
+        for index in range(12):
+            tasks.start_soon(call, index)
+    for index, windows in enumerate(calls):
+        expected = alone(tiny, windows)
+        np.testing.assert_allclose(results[index], expected, atol=1e-4)
+        assert (results[index].argmax(1) == expected.argmax(1)).all()
+    assert max(engine.stats().batch_sizes) > 1
+    assert engine.stats().packets == sum(len(windows) for windows in calls)
+    assert engine.stats().slots_taken == 0
+
+
+async def test_a_call_too_many_is_refused_with_a_sentence(tiny: Graph) -> None:
+    async with running(tiny, slots=1) as engine:
+        async with engine.seat():
+            with pytest.raises(Unusable, match=r"all 1 calls .* are taken; raise asr\.slots"):
+                async with engine.seat():
+                    pass
+        async with engine.seat():
+            assert engine.stats().slots_taken == 1
+    assert engine.stats().refused == 1
+
+
+async def test_a_call_that_hangs_up_in_a_step_frees_its_slot_when_the_step_is_done(
+    tiny: Graph, fbank: Fbank
+) -> None:
+    window = windows_of(tiny, fbank, noise(1))[0]
+    async with running(tiny, slots=1) as engine:
+        for _ in range(20):
+            with anyio.move_on_after(0.0005):
+                async with engine.seat() as seat:
+                    await seat.step(window)
+            with anyio.fail_after(5):
+                while engine.stats().slots_taken:  # noqa: ASYNC110 (the engine tells nobody)
+                    await anyio.sleep(0.001)
+        async with engine.seat() as seat:
+            assert (await seat.step(window)).shape == (4, 60)
+    assert engine.stats().slots_awaited == 0
+
+
+async def test_sound_that_is_none_fails_its_own_call_only(tiny: Graph, fbank: Fbank) -> None:
+    windows = windows_of(tiny, fbank, noise(2))
+    results = []
+
+    async def well() -> None:
+        results.append(await heard(engine, windows, random.Random(1)))
+
+    async with running(tiny) as engine, anyio.create_task_group() as tasks:
+        tasks.start_soon(well)
+        async with engine.seat() as seat:
+            with pytest.raises(Unusable, match="numbers that are none"):
+                await seat.step(np.full_like(windows[0], np.inf))
+    np.testing.assert_allclose(results[0], alone(tiny, windows), atol=1e-4)
+
+
+async def test_a_packet_of_the_wrong_shape_fails_its_own_call_only(
+    tiny: Graph, fbank: Fbank
+) -> None:
+    windows = windows_of(tiny, fbank, noise(3))
+    results = []
+
+    async def well() -> None:
+        results.append(await heard(engine, windows, random.Random(1)))
+
+    async def badly() -> None:
+        async with engine.seat() as seat:
+            with pytest.raises(Unusable, match="the model failed on this call's sound"):
+                await seat.step(windows[0][:, :7])
+
+    async with running(tiny) as engine, anyio.create_task_group() as tasks:
+        tasks.start_soon(well)
+        for _ in range(4):
+            tasks.start_soon(badly)
+    np.testing.assert_allclose(results[0], alone(tiny, windows), atol=1e-4)
+    assert engine.stats().failed == 4
+
+
+@pytest.mark.timeout(120)
+async def test_ten_thousand_short_calls_leave_no_memory_behind(tiny: Graph, fbank: Fbank) -> None:
+    window = windows_of(tiny, fbank, noise(1))[0]
+
+    async def call() -> None:
+        async with engine.seat() as seat:
+            seat.begin()
+            await seat.step(window)
+
+    async def calls(count: int) -> None:
+        for _ in range(count // 8):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(8):
+                    tasks.start_soon(call)
+
+    async with running(tiny) as engine:
+        await calls(1600)
+        tracemalloc.start()
+        try:
+            await calls(400)
+            before = tracemalloc.get_traced_memory()[0]
+            await calls(8000)
+            after = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+    assert engine.stats().packets == 10_000
+    assert after - before < 100_000

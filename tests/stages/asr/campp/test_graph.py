@@ -1,0 +1,37 @@
+"""Files that are no models are refused before a call is taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnxruntime as ort
+import pytest
+
+from stages.asr.campp.geometry import NotAModel
+from stages.asr.campp.graph import Graph, open_graph
+from stages.errors import UserError
+
+
+def test_the_tiny_model_is_what_it_says(tiny: Graph) -> None:
+    assert tiny.geometry.strides == (1, 2, 2)
+    assert tiny.geometry.out_frames == 4
+    assert len(tiny.tokens) == tiny.geometry.vocabulary == 60
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotAModel, match=r"gone\.onnx cannot be used.*there is no such file"):
+        open_graph(tmp_path / "gone.onnx")
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "shopping.onnx"
+    file.write_text("milk, eggs")
+    with pytest.raises(NotAModel, match="onnxruntime cannot load it"):
+        open_graph(file)
+
+
+def test_a_device_that_is_not_there_says_how_to_install_it() -> None:
+    if "CUDAExecutionProvider" in ort.get_available_providers():
+        pytest.skip("this machine has the device")
+    with pytest.raises(UserError, match=r"cuda needs .*pip install 'firstword\[gpu\]'"):
+        open_graph(Path("any.onnx"), "cuda")
