@@ -62,7 +62,8 @@ class ReplyAudio:
             await self._room.wait()
         if self.spans:
             self.spans[-1] = self.spans[-1].grown(self.pushed + len(samples), words)
-        self._pieces.append(samples)
+        if len(samples):
+            self._pieces.append(samples)
         self.pushed += len(samples)
 
     def take(self, count: int) -> Samples:
@@ -100,17 +101,16 @@ class Playout:
     underruns: int = 0  # frames in which a reply had begun, and had nothing to give
     _current: ReplyAudio | None = None
     _held: bool = False
-    _tail: Samples = field(default_factory=lambda: silence(0))
+    _sounding: bool = False  # the frame before this one ended in the middle of the reply
+    _tail: Samples = field(default_factory=lambda: silence(0))  # of a reply that was cut
 
     def play(self, audio: ReplyAudio) -> None:
         """Make this reply the one that sounds, from its beginning."""
-        self._current, self._held = audio, False
+        self._current, self._held, self._sounding = audio, False, False
 
     def hold(self) -> None:
         """Pause the reply; it goes on from the same sample."""
-        if self._current is not None and not self._held:
-            self._tail = _faded_out(self._current)
-            self._held = True
+        self._held = self._current is not None
 
     def go_on(self) -> None:
         """Let a held reply go on."""
@@ -119,35 +119,50 @@ class Playout:
     def cut(self, number: int) -> None:
         """End this reply now; what it had still to say is gone."""
         if self._current is not None and self._current.number == number:
-            if not self._held:
+            if self._sounding:
                 self._tail = _faded_out(self._current)
-            self._current, self._held = None, False
+            self._current, self._held, self._sounding = None, False, False
 
     def pull(self) -> Samples:
         """Return the next ``FRAME`` samples for the line."""
+        tail, self._tail = self._tail, silence(0)
         current = self._current
-        if current is None or self._held:
-            return self._rest()
+        if current is None:
+            return _padded(tail)
+        if self._held:
+            moment = _faded_out(current) if self._sounding else tail
+            self._sounding = False
+            return _padded(moment)
+        return _padded(np.concatenate([tail, self._next(current, FRAME - len(tail))]))
+
+    def _next(self, current: ReplyAudio, count: int) -> Samples:
+        """Return up to ``count`` samples of the reply, and say so where it begins or ends."""
         fresh = current.played == 0
-        samples = current.take(FRAME)
+        samples = current.take(count)
+        if not (fresh or self._sounding):
+            samples = _faded_in(samples)
+        self._sounding = len(samples) == count
         if fresh and len(samples):
             self.started(current.number)
         if current.drained:
-            self._current = None
+            self._current, self._sounding = None, False
             self.ended(current.number)
-        elif len(samples) < FRAME and not fresh:
+        elif not (fresh or self._sounding):
             self.underruns += 1
-        return _padded(samples)
-
-    def _rest(self) -> Samples:
-        tail, self._tail = self._tail, silence(0)
-        return _padded(tail)
+        return samples
 
 
 def _faded_out(audio: ReplyAudio) -> Samples:
     """Return the next moment of a reply, fading: it is heard, so it counts as played."""
     moment = audio.take(FADE)
-    return (moment * np.linspace(1, 0, len(moment), dtype=np.float32)).astype(np.float32)
+    return moment * np.linspace(1, 0, len(moment), dtype=np.float32)
+
+
+def _faded_in(samples: Samples) -> Samples:
+    ramp = np.ones(len(samples), dtype=np.float32)
+    length = min(FADE, len(samples))
+    ramp[:length] = np.linspace(0, 1, FADE, dtype=np.float32)[:length]
+    return samples * ramp
 
 
 def _padded(samples: Samples) -> Samples:
