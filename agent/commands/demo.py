@@ -8,31 +8,25 @@ questions of a synthetic caller, and shows what ``firstword call`` shows.
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import wave
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
 import numpy as np
-from anyio.abc import Process
 from rich.console import Console
 
 from agent.commands import call as call_command
 from agent.commands import models as models_command
 from agent.engines import models_of, open_engines
-from agent.errors import NotPossible
 from agent.profile import default_id, load
+from agent.serving import own_agent
 from stages.events import Clause, Samples, Speech
 from stages.models import ModelStore
 
 QUESTIONS = ("Hi there, who are you?", "What is the capital of France?")
 READING_S = 9.0
 """How much of the human reading is said, at most: it is cut at the quietest spot before."""
-START_S = 120.0
-"""How long the server may take to load its models on a busy machine."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -57,43 +51,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _call(options: argparse.Namespace, profile: str) -> int:
-    files = options.say or await _speech(options.out)
-    async with _server(profile) as url:
+    files = options.say or await recordings(options.out)
+    async with own_agent(profile) as url:
         return await call_command.place(
             url, files, profile=profile, out=options.out, as_json=options.json
         )
 
 
-@asynccontextmanager
-async def _server(profile: str) -> AsyncIterator[str]:
-    """Serve on a free loopback port; the server ends with the block."""
-    command = [sys.executable, "-m", "agent", "serve", "--port", "0", "--profile", profile]
-    async with await anyio.open_process(command, stdout=subprocess.PIPE, stderr=None) as process:
-        try:
-            yield await _address(process)
-        finally:
-            process.terminate()
-            with anyio.move_on_after(15, shield=True):
-                await process.wait()
-
-
-async def _address(process: Process) -> str:
-    """Return the address that the server prints once it can be called."""
-    assert process.stdout is not None
-    printed = b""
-    with anyio.move_on_after(START_S):
-        async for piece in process.stdout:
-            printed += piece
-            for word in printed.decode().split():
-                if word.startswith("http://") and printed.endswith(b"\n"):
-                    return word
-    raise NotPossible("The server did not start; `firstword serve --debug` shows why.")
-
-
 # --- what is said ---------------------------------------------------------------------------
 
 
-async def _speech(out: Path) -> list[Path]:
+async def recordings(out: Path) -> list[Path]:
     """Write the human reading and the synthetic questions, and return their files in order."""
     store = ModelStore()
     reading = out / "caller-reading.wav"
