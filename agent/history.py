@@ -55,13 +55,16 @@ def _heard_of(span: Span, played: int) -> str:
     if played >= span.end:
         return span.text
     if span.words:
-        return _by_stamps(span, played - span.start)
+        return said_of(span, played)
     return _by_speed(span.text, (played - span.start) / (span.end - span.start))
 
 
-def _by_stamps(span: Span, played: int) -> str:
-    """Cut after the last word that had ended: stamps are exact, their text may be respelled."""
-    said = sum(word.end <= played for word in span.words)
+def said_of(span: Span, played: int) -> str:
+    """Return a clause up to the last word that had ended after so many samples of the reply.
+
+    The words' stamps are exact; their text may be respelled, and is passed over then.
+    """
+    said = sum(word.end <= played - span.start for word in span.words)
     place = 0
     for word in span.words[:said]:
         found = span.text.find(word.text, place, place + len(word.text) + RESPELLED)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import anyio
 import numpy as np
 
-from agent.history import Span
+from agent.history import Span, said_of
 from agent.line import FRAME, PLAYOUT_RATE
 from stages.audio import silence
 from stages.events import Samples, Word
@@ -47,10 +47,20 @@ class ReplyAudio:
         """Say that the audio pushed from now on is of this clause."""
         self.spans.append(Span(text, self.pushed))
 
-    def forget_words(self) -> None:
-        """Give up the present clause's word stamps: another voice says it again."""
+    def say_again(self) -> int:
+        """Give up the present clause's word stamps: another voice says it again.
+
+        Returns how many samples of the clause there are already; the other's begin after them.
+        """
+        span = self.spans[-1]
+        self.spans[-1] = replace(span, words=())
+        return self.pushed - span.start
+
+    def break_off(self) -> None:
+        """Say that the present clause stays unfinished: only its stamped words were said."""
         if self.spans:
-            self.spans[-1] = replace(self.spans[-1], words=())
+            span = self.spans[-1]
+            self.spans[-1] = replace(span, text=said_of(span, self.pushed))
 
     async def push(self, samples: Samples, words: tuple[Word, ...] = ()) -> None:
         """Add audio at ``PLAYOUT_RATE``; waits while the reply is too far ahead of its playing.

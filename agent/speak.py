@@ -6,6 +6,7 @@ fallback voice, and an LLM that fails before its first word is replaced by a sen
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -20,7 +21,7 @@ from agent.playout import ReplyAudio
 from agent.text import ClauseCutter
 from agent.timeline import Mark
 from stages.contracts import Llm, Sink, Source
-from stages.errors import StageError, Transient
+from stages.errors import StageError, Transient, Unusable
 from stages.events import ChatRequest, Clause, LlmEvent, Samples, Speech, TextDelta, Usage, Word
 
 AUDIBLE = 10 ** (-50 / 20)
@@ -31,8 +32,8 @@ THINKING_S = 20.0
 """Longest wait for anything from the LLM; plug-ins have shorter ones of their own."""
 VOICING_S = 8.0
 """Longest wait for the audio of a clause; then the voice is given up."""
-CLAUSE_S = 0.35
-"""How long the first words may wait for a mark that ends a clause."""
+CLAUSE_S = 0.5
+"""How long the first words may wait for a mark that ends a clause, and more for the next."""
 
 SORRY = {
     "zh": "抱歉，我现在想不出来，请稍后再试。",
@@ -69,6 +70,8 @@ class Script:
     Attributes:
         request: what the LLM is asked; none when ``text`` is to be said as it stands.
         mouths: voices, the preferred one first.
+        thinking_s: longest wait for anything from the LLM.
+        voicing_s: longest wait for the audio of a clause.
     """
 
     llm: Llm
@@ -76,6 +79,8 @@ class Script:
     language: str
     request: ChatRequest | None = None
     text: str = ""
+    thinking_s: float = THINKING_S
+    voicing_s: float = VOICING_S
 
 
 async def speak(script: Script, audio: ReplyAudio, witness: Witness) -> None:
@@ -90,7 +95,8 @@ async def speak(script: Script, audio: ReplyAudio, witness: Witness) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_think, script, text_in, witness)
             tasks.start_soon(_cut, script.language, text_out, clause_in, witness)
-            tasks.start_soon(_Voicing(script.mouths, audio, witness).run, clause_out)
+            await _Voicing(script, audio, witness).run(clause_out)
+            tasks.cancel_scope.cancel()  # nobody is left to say what is still being thought
     audio.finished = True
 
 
@@ -103,50 +109,63 @@ async def _think(script: Script, sink: Sink[LlmEvent], witness: Witness) -> None
         if script.request is None:
             await sink.send(TextDelta(script.text))
             return
-        relay = _Relay(sink)
-        try:
-            inner_in, inner_out = anyio.create_memory_object_stream[LlmEvent](64)
-            with inner_in, inner_out:
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(script.llm.run, script.request, inner_in)
-                    await relay.run(inner_out)
-        except* StageError as group:
-            witness.failed(first_sentence(group))
-        if not relay.said:
+        thought = _Thought(script.llm, script.thinking_s, sink)
+        await thought.run(script.request)
+        if thought.failure or not thought.said:
+            witness.failed(thought.failure or "llm: it had nothing to say")
+        if not thought.said:
             await sink.send(TextDelta(_sorry(script.language)))
 
 
 @dataclass(slots=True)
-class _Relay:
-    """Passes the LLM's events on, and gives up on one that falls silent."""
+class _Thought:
+    """One request: passes the LLM's events on, and gives up on one that falls silent."""
 
+    llm: Llm
+    patience: float  # seconds
     sink: Sink[LlmEvent]
     said: bool = False
+    failure: str = ""
 
-    async def run(self, source: Source[LlmEvent]) -> None:
-        async with source:
-            while True:
-                try:
-                    with anyio.fail_after(THINKING_S):
-                        event = await source.receive()
-                except anyio.EndOfStream:
-                    return
-                except TimeoutError:
-                    raise Transient("llm", f"nothing came for {THINKING_S:g} s") from None
-                self.said = self.said or (isinstance(event, TextDelta) and bool(event.text.strip()))
-                await self.sink.send(event)
+    async def run(self, request: ChatRequest) -> None:
+        inner_in, inner_out = anyio.create_memory_object_stream[LlmEvent](64)
+        with inner_in, inner_out:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._ask, request, inner_in)
+                await self._relay(inner_out)
+                left = 0 if self.failure else self.patience
+                tasks.cancel_scope.deadline = anyio.current_time() + left
+
+    async def _ask(self, request: ChatRequest, sink: Sink[LlmEvent]) -> None:
+        async with sink:
+            try:
+                await self.llm.run(request, sink)
+            except* StageError as group:
+                self.failure = first_sentence(group)  # what it said before is still passed on
+
+    async def _relay(self, source: Source[LlmEvent]) -> None:
+        while True:
+            try:
+                with anyio.fail_after(self.patience):
+                    event = await source.receive()
+            except anyio.EndOfStream:
+                return
+            except TimeoutError:
+                self.failure = f"llm: nothing came for {self.patience:g} s"
+                return
+            self.said = self.said or (isinstance(event, TextDelta) and bool(event.text.strip()))
+            await self.sink.send(event)
 
 
 async def _cut(
     language: str, source: Source[LlmEvent], sink: Sink[Clause], witness: Witness
 ) -> None:
     """Cut the text into clauses as it comes; the first may not wait long for its end."""
-    cutter = ClauseCutter(language)
-    begun = spoken = False
+    cutter, due, spoken = ClauseCutter(language), math.inf, False
     async with source, sink:
         while True:
             clauses: list[Clause] = []
-            with anyio.move_on_after(CLAUSE_S if begun and not spoken else None) as wait:
+            with anyio.CancelScope(deadline=due) as wait:
                 try:
                     event = await source.receive()
                 except anyio.EndOfStream:
@@ -155,11 +174,12 @@ async def _cut(
                     witness.usage(event)
                     continue
                 witness.piece()
-                begun = True
                 clauses = cutter.feed(event.text)
+                due = min(due, anyio.current_time() + CLAUSE_S)
             if wait.cancelled_caught:
-                clauses = cutter.overdue()
+                clauses, due = cutter.overdue(), anyio.current_time() + CLAUSE_S
             spoken = await _hand_over(clauses, sink, witness) or spoken
+            due = math.inf if spoken else due
         await _hand_over(cutter.flush(), sink, witness)
 
 
@@ -177,67 +197,96 @@ async def _hand_over(clauses: list[Clause], sink: Sink[Clause], witness: Witness
 class _Voicing:
     """Gives clauses to a voice, and what it leaves unsaid to the next one."""
 
-    mouths: tuple[Mouth, ...]
+    script: Script
     audio: ReplyAudio
     witness: Witness
     _unsaid: deque[Clause] = field(default_factory=deque)
+    _complete: bool = False  # no more clauses will come
+    _since: float = 0.0  # when the voice last gave, or got, something
+    _left: anyio.Event = field(default_factory=anyio.Event)  # the voice has returned
     _begun: int | None = None  # the clause whose audio has begun to come
-    _lead: int = 0  # samples of silence that were cut off its beginning
+    _shift: int = 0  # samples to the clause's audio from where its voice began it
+    _words: list[Word] = field(default_factory=list)  # their audio is still to come
 
     async def run(self, source: Source[Clause]) -> None:
-        async with source:
-            for number, mouth in enumerate(self.mouths):
-                failure = await self._try(mouth, source)
-                if failure is None:
-                    return
-                if number + 1 < len(self.mouths):
-                    other = self.mouths[number + 1].name
-                    self.witness.fell_back(f"{failure}; the voice {other!r} goes on.")
-                else:
-                    self.witness.failed(failure)
+        mouths = self.script.mouths
+        for number, mouth in enumerate(mouths):
+            failure = await self._try(mouth, source)
+            if failure is None:
+                return
+            if number + 1 < len(mouths):
+                other = mouths[number + 1].name
+                self.witness.fell_back(f"{failure}; the voice {other!r} goes on.")
+            else:
+                self.witness.failed(failure)
 
     async def _try(self, mouth: Mouth, source: Source[Clause]) -> str | None:
         """Speak until the clauses end; return a sentence if the voice fails before."""
         failure: str | None = None
+        self._since, self._left = anyio.current_time(), anyio.Event()
         try:
             clause_in, clause_out = anyio.create_memory_object_stream[Clause](2)
             speech_in, speech_out = anyio.create_memory_object_stream[Speech](16)
             with clause_in, clause_out, speech_in, speech_out:
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(mouth.tts.run, mouth.voice, clause_out, speech_in)
+                    tasks.start_soon(self._run, mouth, clause_out, speech_in)
                     tasks.start_soon(self._feed, source, clause_in)
                     await self._listen(speech_out)
         except* StageError as group:
-            failure = first_sentence(group)
-            self.audio.forget_words()  # the next voice says the clause again, at its own speed
+            if self._unsaid or not self._complete:  # else it said all, and fell over after that
+                failure = first_sentence(group)
+                self._break_off(mouth is self.script.mouths[-1])
         return failure
+
+    def _break_off(self, last: bool) -> None:
+        """Leave the clause that was begun to the next voice, if there is one."""
+        self._shift = 0
+        self._words.clear()
+        if self._unsaid and self._begun == self._unsaid[0].number:
+            if last:
+                self.audio.break_off()
+            else:
+                self._shift = self.audio.say_again()
+
+    async def _run(self, mouth: Mouth, source: Source[Clause], sink: Sink[Speech]) -> None:
+        await mouth.tts.run(mouth.voice, source, sink)
+        self._left.set()
 
     async def _feed(self, source: Source[Clause], sink: Sink[Clause]) -> None:
         async with sink:
             for clause in tuple(self._unsaid):
                 await sink.send(clause)
             async for clause in source:
+                if not self._unsaid:
+                    self._since = anyio.current_time()
                 self._unsaid.append(clause)
                 await sink.send(clause)
+            self._complete = True
 
     async def _listen(self, source: Source[Speech]) -> None:
-        converter = _Converter()
+        converter, patience = _Converter(), self.script.voicing_s
         async with source:
             while True:
                 speech: Speech | None = None
-                with anyio.move_on_after(VOICING_S):
+                waited = anyio.current_time() - self._since if self._unsaid else 0.0
+                with anyio.move_on_after(patience - waited):
                     try:
                         speech = await source.receive()
                     except anyio.EndOfStream:
                         break
                 if speech is not None:
                     await self._push(speech, converter)
-                elif self._unsaid:
-                    raise Transient("tts", f"no sound came for {VOICING_S:g} s")
-        if self._unsaid:
+                    self._since = anyio.current_time()
+                elif self._unsaid and anyio.current_time() - self._since >= patience:
+                    raise Transient("tts", f"no sound came for {patience:g} s")
+        with anyio.move_on_after(patience):
+            await self._left.wait()  # what it raises says more than we could
+        if self._unsaid or not self._complete:
             raise Transient("tts", "the voice ended before its text")
 
     async def _push(self, speech: Speech, converter: _Converter) -> None:
+        if not self._unsaid or speech.clause != self._unsaid[0].number:
+            raise Unusable("tts", f"sound came for clause {speech.clause}, which was not its turn")
         clause = self._unsaid[0]
         if self._begun != clause.number:
             self._begun = clause.number
@@ -245,20 +294,28 @@ class _Voicing:
             self.witness.clause(clause)
         samples = converter.convert(speech)
         if not self.audio.pushed:
-            self._lead += _lead(samples)
-            samples = samples[_lead(samples) :]
+            lead = _lead(samples)
+            self._shift -= lead
+            samples = samples[lead:]
+        scale = PLAYOUT_RATE / speech.rate
+        self._words += [_scaled(word, scale) for word in speech.words]
         if len(samples):
             self.witness.mark("tts_first_audio")
-            words = tuple(self._placed(word, speech.rate) for word in speech.words)
+            words = tuple(_moved(word, self._shift) for word in self._words)
+            self._words.clear()
             await self.audio.push(samples, words)
         if speech.last:
             self._unsaid.popleft()
-            self._lead = 0
+            self._shift = 0
+            self._words.clear()
 
-    def _placed(self, word: Word, rate: int) -> Word:
-        """Return a word's place as it is pushed: at our rate, without the lead we cut off."""
-        start, end = (place * PLAYOUT_RATE // rate - self._lead for place in (word.start, word.end))
-        return Word(word.text, max(0, start), max(0, end))
+
+def _scaled(word: Word, scale: float) -> Word:
+    return Word(word.text, round(word.start * scale), round(word.end * scale))
+
+
+def _moved(word: Word, shift: int) -> Word:
+    return Word(word.text, max(0, word.start + shift), max(0, word.end + shift))
 
 
 @dataclass(slots=True)
