@@ -49,8 +49,9 @@ class CamppOptions(Options):
     graph_active: int = Field(
         default=3000, ge=100, le=20000, description="states kept a frame, at most"
     )
+    acoustic_scale: float = Field(default=1.0, gt=0, le=10, description="against the graph, wfst")
     blank_skip: float = Field(
-        default=0.98, gt=0, le=1, description="a blank likelier than this is skipped by wfst; 1 is never"
+        default=0.98, gt=0, le=1, description="likelier blanks are skipped by wfst; 1 is never"
     )
     processes: int = Field(default=1, ge=1, le=32, description="that decode with wfst")
 

@@ -79,7 +79,8 @@ def test_however_sound_is_cut_the_frames_are_those_of_the_whole(
         np.testing.assert_allclose(window[: len(expected)], expected, atol=1e-5)
     full = len(given_windows) - (rest is not None)
     told = full * geometry.out_frames + (rest[1] if rest else 0)
-    assert rows - told <= (0 if geometry.front.kept_frames else 1)
+    # A front end that looks ahead leaves what it never saw the end of, as WeNet's own does.
+    assert rows - told <= (0 if geometry.front.kept_frames else 2)
 
 
 def test_looking_at_the_rest_changes_nothing() -> None:

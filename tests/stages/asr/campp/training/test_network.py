@@ -45,9 +45,8 @@ def by_chunks(made: Network, samples: np.ndarray) -> torch.Tensor:
         log_probs, new = made.step(torch.tensor(window)[None], history, offset, state)
         rows.append(log_probs)
         state = [
-            [torch.cat([old[part], fresh[part]], 2)[:, :, fresh[part].shape[2] :] for part in (0, 1)]
-            + [fresh[2]]
-            for old, fresh in zip(state, new, strict=True)
+            [*(torch.cat([old[p], now[p]], 2)[:, :, now[p].shape[2] :] for p in (0, 1)), now[2]]
+            for old, now in zip(state, new, strict=True)
         ]
     return torch.cat(rows, dim=1)
 
