@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +15,13 @@ from anyio.abc import TaskGroup
 from agent.call import Call
 from agent.engines import Engines, open_engines
 from agent.errors import CallRefused, ProfileError
+from agent.metrics import Metrics
 from agent.profile import Profile, load
 from agent.server import Started
+from agent.spans import Spans, open_spans
 from agent.timeline import TurnRecord
 from agent.trace import Traces, open_traces
-from agent.webrtc import IceSettings, answer
+from agent.webrtc import IceSettings, WebRtcLine, answer
 from stages.errors import StageError, UserError
 from stages.models import ModelStore
 
@@ -36,15 +39,39 @@ class CallHouse:
     engines: Engines
     traces: Traces
     _tasks: TaskGroup
+    spans: Spans | None = None
+    metrics: Metrics = field(default_factory=Metrics)
     _calls: dict[str, Call] = field(default_factory=dict)
+    _lines: dict[str, list[WebRtcLine]] = field(default_factory=dict)  # by call, old ones too
+    _dropped: Counter[str] = field(default_factory=Counter)  # of calls that are over
     _coming: int = 0  # calls that are being set up
     _closing: bool = False
     _empty: anyio.Event = field(default_factory=anyio.Event)
+
+    def __post_init__(self) -> None:
+        self.metrics.watch(self)
 
     @property
     def count(self) -> int:
         """Calls under way."""
         return len(self._calls) + self._coming
+
+    def queues(self) -> Mapping[str, int]:
+        """Items that wait now, by queue, of all calls."""
+        waiting = Counter({"audio": 0, "inbox": 0, "outbox": 0, "records": self.traces.waiting})
+        for lines in self._lines.values():
+            waiting.update(lines[-1].waiting)
+        return waiting
+
+    def dropped(self) -> Mapping[str, int]:
+        """Items that were thrown away so far, of all calls there were."""
+        gone = Counter({"audio": 0, "inbox": 0, "outbox": 0})
+        gone.update(self._dropped)
+        for lines in self._lines.values():
+            for line in lines:
+                gone.update(line.dropped)
+        gone.update(records=self.traces.dropped + self.traces.lost)
+        return gone
 
     async def start(self, offer_sdp: str, profile_id: str | None, session: str | None) -> Started:
         """Answer an offer: begin a call, or go on with the one of that session.
@@ -52,6 +79,13 @@ class CallHouse:
         Raises:
             CallRefused: no room, no such session, no such profile, an SDP that is none.
         """
+        try:
+            return await self._start(offer_sdp, profile_id, session)
+        except CallRefused as refused:
+            self.metrics.call_refused(refused.status)
+            raise
+
+    async def _start(self, offer_sdp: str, profile_id: str | None, session: str | None) -> Started:
         if session is not None:
             return await self._again(offer_sdp, session)
         if self._closing or self.count >= self.limit:
@@ -94,7 +128,8 @@ class CallHouse:
             raise CallRefused(503, str(error)) from error
         line, answer_sdp = await answer(offer_sdp, self.ice)
         call = Call(_name(), secrets.token_urlsafe(24), profile, stages, self._keep)
-        self._calls[call.name] = call
+        self._calls[call.name], self._lines[call.name] = call, [line]
+        self.metrics.call_begun()
         self._tasks.start_soon(self._run, call, line)
         return Started(call.name, call.session, answer_sdp)
 
@@ -102,6 +137,7 @@ class CallHouse:
         for call in self._calls.values():
             if secrets.compare_digest(call.session, session):
                 line, answer_sdp = await answer(offer_sdp, self.ice)
+                self._lines[call.name].append(line)
                 await call.connect(line)
                 return Started(call.name, call.session, answer_sdp)
         raise CallRefused(404, "That call is over; start a new one.")
@@ -111,11 +147,16 @@ class CallHouse:
             await call.run(line)
         finally:
             del self._calls[call.name]
+            for old in self._lines.pop(call.name):
+                self._dropped.update(old.dropped)
             if not self._calls:
                 self._empty.set()
 
     def _keep(self, record: TurnRecord) -> None:
         self.traces.put(record)
+        self.metrics.turn(record)
+        if self.spans is not None:
+            self.spans.turn(record)
 
     def _no_room(self) -> str:
         if self._closing:
@@ -139,8 +180,11 @@ async def open_calls(
     """Open a house of calls; leaving the block ends whatever is still going on in it."""
     async with (
         open_traces(traces) as kept,
+        open_spans() as spans,
         open_engines(ModelStore(models)) as engines,
         anyio.create_task_group() as tasks,
     ):
-        yield CallHouse(limit, default_profile, ice, engines, kept, tasks)
+        house = CallHouse(limit, default_profile, ice, engines, kept, tasks, spans)
+        tasks.start_soon(house.metrics.loop.run)
+        yield house
         tasks.cancel_scope.cancel()

@@ -86,6 +86,11 @@ class Traces:
         self._sink = sink
         self.dropped = self.lost = 0
 
+    @property
+    def waiting(self) -> int:
+        """Records that wait for the disk."""
+        return self._sink.statistics().current_buffer_used
+
     def put(self, record: TurnRecord) -> None:
         """Keep a record; never waits. One of the same call, turn and reply is replaced."""
         try:

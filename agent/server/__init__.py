@@ -6,6 +6,7 @@
     GET  /api/profiles     the picker's cards                            token
     POST /api/calls        {"sdp", "type": "offer", "profile"?, "session"?} → 201 answer
     DELETE /api/calls/{id} hangs up → 204                                token
+    GET  /metrics, /report, /api/report   see ``figures``
 
 Everything refused comes as ``{"error": sentence}`` with its status. ``docs/protocol.md`` has
 the words that follow on the data channel.
@@ -14,7 +15,8 @@ the words that follow on the data channel.
 from __future__ import annotations
 
 from agent.server.contract import Calls, ServeSettings, Started
+from agent.server.figures import Figures
 from agent.server.run import serve
 from agent.server.signals import until_signal
 
-__all__ = ["Calls", "ServeSettings", "Started", "serve", "until_signal"]
+__all__ = ["Calls", "Figures", "ServeSettings", "Started", "serve", "until_signal"]

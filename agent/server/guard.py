@@ -97,7 +97,7 @@ class Guard:
         self._check_host(request)
         if request.method in CHANGING:
             self._check_origin(request)
-        if request.path.startswith("/api/") and request.path not in OPEN:
+        if _private(request.path):
             self._check_token(request)
         if request.method == hdrs.METH_POST:
             self._check_rate(request)
@@ -137,6 +137,10 @@ class Guard:
         wait = math.ceil(self.rate.take(request.remote or "", time.monotonic()))
         if wait:
             raise CallRefused(429, f"Too many calls from one address; wait {wait} s.", wait)
+
+
+def _private(path: str) -> bool:
+    return path == "/metrics" or (path.startswith("/api/") and path not in OPEN)
 
 
 def _netloc(origin: str) -> str:

@@ -15,6 +15,7 @@ from agent.profile import Entry
 from agent.resources import folder
 from agent.server.api import LARGEST, Api, Picker
 from agent.server.contract import Calls, ServeSettings
+from agent.server.figures import Figures
 from agent.server.guard import Guard, dress, sentences
 
 CLOSE_S = 2.0
@@ -27,6 +28,7 @@ async def serve(
     profiles: Callable[[], Sequence[Entry]],
     *,
     started: Callable[[str], None],
+    figures: Figures | None = None,
 ) -> None:
     """Serve the page and the API until cancelled; cancelling closes every connection.
 
@@ -35,25 +37,29 @@ async def serve(
         calls: makes the calls.
         profiles: lists the characters; asked in a thread, again and again.
         started: told the address of the page once it can be reached.
+        figures: what operators may look at; none: nothing.
 
     Raises:
         NotPossible: the address or port cannot be had, or a token is lacking.
     """
     settings.check()
-    async with _running(_application(settings, calls, profiles)) as runner:
+    async with _running(_application(settings, calls, profiles, figures)) as runner:
         await _listen(runner, settings)
         started(_address(runner, settings))
         await anyio.sleep_forever()
 
 
 def _application(
-    settings: ServeSettings, calls: Calls, profiles: Callable[[], Sequence[Entry]]
+    settings: ServeSettings,
+    calls: Calls,
+    profiles: Callable[[], Sequence[Entry]],
+    figures: Figures | None,
 ) -> web.Application:
     guard = Guard(settings)
     api = Api(settings, calls, Picker(profiles, settings.default_profile), guard)
     app = web.Application(middlewares=[sentences, guard.check], client_max_size=LARGEST)
     app.on_response_prepare.append(dress)
-    app.add_routes(api.routes())
+    app.add_routes([*(figures.routes() if figures else ()), *api.routes()])
     app.router.add_get("/", _index)
     app.router.add_static("/", folder("web"))
     return app

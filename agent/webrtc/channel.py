@@ -74,6 +74,11 @@ class Channel:
         self._outbox.append(message)
         self.drain()
 
+    @property
+    def waiting(self) -> int:
+        """Messages that the wire did not take yet."""
+        return len(self._outbox)
+
     def drain(self) -> None:
         """Give the wire what it takes."""
         while self._outbox and self._takes():

@@ -82,6 +82,15 @@ class WebRtcLine:
         }
 
     @property
+    def waiting(self) -> dict[str, int]:
+        """What waits now, by the same names."""
+        return {
+            "audio": self._audio.waiting,
+            "inbox": self._inbox.waiting,
+            "outbox": self.channel.waiting,
+        }
+
+    @property
     def connected(self) -> bool:
         """Whether sound flows, or did."""
         return self._connected is not None

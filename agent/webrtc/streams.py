@@ -44,6 +44,11 @@ class Inlet(ObjectReceiveStream[T], Generic[T]):
         self._ended = True
         self._news.set()
 
+    @property
+    def waiting(self) -> int:
+        """Items that were not read yet."""
+        return len(self._items)
+
     async def receive(self) -> T:
         """Return the next item; cancelling loses none.
 

@@ -1,0 +1,302 @@
+"""What Prometheus reads at ``/metrics``: every turn, the calls, and how the event loop fares.
+
+Series are there from the start, at 0, for every stage: a dashboard need not wait for the first
+failure to know the name of the counter. Times are seconds, as Prometheus has them. Labels come
+from the profile (its id, the names of its engines), never from what anybody said, so their
+number is bounded by what is installed.
+
+Nothing here waits: observing is adding to a few numbers, and reading them is done by the server.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import anyio
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from agent.timeline import RESIDUAL, SPANS, TurnRecord
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+STAGE_OF: Mapping[str, str] = {
+    "endpoint": "turn",
+    "asr": "asr",
+    "llm": "llm",
+    "clause": "llm",
+    "tts": "tts",
+}
+"""The kind of stage that answers for a span; the other spans are the wire's."""
+
+BUCKETS = (
+    0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8,
+    1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0,
+)  # fmt: skip
+"""Seconds: fine where a conversation is decided (50 to 800 ms), coarse where it has failed."""
+
+STALL_S = 0.05
+"""From here on a late wake-up of the event loop is counted as a stall: two frames of audio."""
+PULSE_S = 0.05
+"""How often the event loop is asked."""
+MINUTE_S = 60.0
+
+_LOOP_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+class House(Protocol):
+    """What is asked of the house of calls at each scrape; every answer comes at once."""
+
+    @property
+    def limit(self) -> int:
+        """Calls at most."""
+
+    @property
+    def count(self) -> int:
+        """Calls under way."""
+
+    def queues(self) -> Mapping[str, int]:
+        """Items that wait now, by queue."""
+
+    def dropped(self) -> Mapping[str, int]:
+        """Items that were thrown away so far, by what they were; never gets less."""
+
+
+class Metrics:
+    """The figures of one server; several in one process do not meet."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        self._turns = _Turns(registry)
+        self._refused = Counter(
+            "firstword_calls_refused",
+            "Calls that were not taken, by HTTP status",
+            ["status"],
+            registry=registry,
+        )
+        self._begun = Counter("firstword_calls_begun", "Calls that were taken", registry=registry)
+        self.loop = LoopWatch(registry)
+
+    def turn(self, record: TurnRecord) -> None:
+        """Take a finished turn."""
+        self._turns.take(record)
+
+    def call_begun(self) -> None:
+        """Count a call that was taken."""
+        self._begun.inc()
+
+    def call_refused(self, status: int) -> None:
+        """Count a call that was not taken."""
+        self._refused.labels(str(status)).inc()
+
+    def watch(self, house: House) -> None:
+        """Ask a house at every scrape, and show its counters by name."""
+        self.registry.register(_HouseFigures(house))
+
+    def text(self) -> bytes:
+        """Return everything in the text format of Prometheus."""
+        return generate_latest(self.registry)
+
+
+class _Turns:
+    """The figures that come from records."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def histogram(name: str, about: str, labels: tuple[str, ...]) -> Histogram:
+            return Histogram(
+                f"firstword_{name}_seconds", about, labels, buckets=BUCKETS, registry=registry
+            )
+
+        def counter(name: str, about: str, labels: tuple[str, ...] = ()) -> Counter:
+            return Counter(f"firstword_{name}", about, labels, registry=registry)
+
+        self.total = histogram(
+            "first_response",
+            "From the caller's last sound to the first sound of the reply; `to` says where",
+            ("profile", "to"),
+        )
+        self.stage = histogram(
+            "stage", "What a span added to the wait of a turn", ("stage", "engine", "profile")
+        )
+        self.hidden = counter(
+            "hidden_seconds", "Work that the wait for the endpoint hid", ("stage",)
+        )
+        self.barge_in = histogram(
+            "barge_in", "From an interruption's first sound to silence in the ear", ("profile",)
+        )
+        self.turns = counter("turns", "Turns, by how they ended", ("profile", "outcome"))
+        self.errors = counter("errors", "Turns that failed, by stage", ("stage",))
+        self.fallbacks = counter("fallbacks", "Times a stage took over from another", ("stage",))
+        self.guesses = counter(
+            "speculation", "Replies prepared before the endpoint: hit or miss", ("outcome",)
+        )
+        self.wasted = counter("speculation_tokens_wasted", "Tokens of replies thrown away")
+        self.saved = counter("speculation_saved_seconds", "Wait that prepared replies saved")
+        self.early = counter(
+            "early_endpoints", "Turns ended before the caller's last sound", ("profile",)
+        )
+        self._zero()
+
+    def _zero(self) -> None:
+        for span in SPANS.values():
+            self.hidden.labels(span)
+        for stage in ("vad", "turn", "asr", "llm", "tts", "other"):
+            self.errors.labels(stage)
+            self.fallbacks.labels(stage)
+        for outcome in ("hit", "miss"):
+            self.guesses.labels(outcome)
+
+    def take(self, record: TurnRecord) -> None:
+        profile = record.profile
+        if record.first_response_ms is not None and record.measured_to is not None:
+            seconds = max(0.0, record.first_response_ms / 1000)
+            self.total.labels(profile, record.measured_to).observe(seconds)
+        for span, ms in record.spans:
+            if span != RESIDUAL:
+                engine = record.stages.get(STAGE_OF.get(span, ""), "")
+                self.stage.labels(span, engine, profile).observe(ms / 1000)
+        for span, ms in record.hidden.items():
+            self.hidden.labels(span).inc(ms / 1000)
+        if record.barge_in_ms is not None:
+            self.barge_in.labels(profile).observe(max(0.0, record.barge_in_ms / 1000))
+        self.turns.labels(profile, _outcome(record)).inc()
+        self._trouble(record)
+        self._guessed(record)
+
+    def _trouble(self, record: TurnRecord) -> None:
+        if record.error is not None:
+            self.errors.labels(stage_of_sentence(record.error)).inc()
+        for sentence in record.fallbacks:
+            self.fallbacks.labels(stage_of_sentence(sentence)).inc()
+        if record.marks.get("endpoint", 0.0) < 0:
+            self.early.labels(record.profile).inc()
+
+    def _guessed(self, record: TurnRecord) -> None:
+        guess = record.speculation
+        if guess is not None:
+            self.guesses.labels("hit").inc(int(guess.hit))
+            self.guesses.labels("miss").inc(guess.tries - int(guess.hit))
+            self.wasted.inc(guess.tokens_wasted)
+            self.saved.inc(max(0.0, guess.saved_ms) / 1000)
+
+
+def _outcome(record: TurnRecord) -> str:
+    if record.error is not None:
+        return "failed"
+    return "interrupted" if record.interrupted else "answered"
+
+
+def stage_of_sentence(sentence: str) -> str:
+    """Return the kind of stage that a sentence of trouble begins with, or ``other``."""
+    kind = sentence.replace(":", " ").partition(" ")[0]
+    return kind if kind in ("vad", "turn", "asr", "llm", "tts") else "other"
+
+
+@dataclass(frozen=True, slots=True)
+class _HouseFigures(Collector):
+    """Asks at each scrape, so that nothing has to be told when a call comes or goes."""
+
+    house: House
+
+    def collect(self) -> list[Metric]:
+        house = self.house
+        queues = GaugeMetricFamily(
+            "firstword_queue_items", "Items that wait in a queue", labels=["queue"]
+        )
+        for name, waiting in house.queues().items():
+            queues.add_metric([name], waiting)
+        dropped = CounterMetricFamily(
+            "firstword_dropped", "Items that were thrown away for want of room", labels=["what"]
+        )
+        for what, count in house.dropped().items():
+            dropped.add_metric([what], count)
+        free = max(0, house.limit - house.count)
+        return [
+            GaugeMetricFamily("firstword_calls", "Calls under way", house.count),
+            GaugeMetricFamily("firstword_calls_limit", "Calls at most", house.limit),
+            GaugeMetricFamily("firstword_slots_free", "Calls that could be taken now", free),
+            queues,
+            dropped,
+        ]
+
+
+@dataclass(slots=True)
+class _Worst:
+    """The largest of what was seen within the last minute."""
+
+    _seen: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=1300))
+
+    def see(self, now: float, value: float) -> None:
+        while self._seen and self._seen[-1][1] <= value:
+            self._seen.pop()  # smaller and older: never the largest again
+        self._seen.append((now, value))
+        self.drop(now)
+
+    def drop(self, now: float) -> float:
+        while self._seen and now - self._seen[0][0] > MINUTE_S:
+            self._seen.popleft()
+        return self._seen[0][1] if self._seen else 0.0
+
+
+class LoopWatch:
+    """Sees how late the event loop wakes those who sleep: what all calls of a process share.
+
+    Attributes:
+        stalls: wake-ups that were ``STALL_S`` late or more.
+    """
+
+    def __init__(
+        self, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock, self._worst, self.stalls = clock, _Worst(), 0
+        self._lag = Histogram(
+            "firstword_event_loop_lag_seconds",
+            "How late the event loop woke a task that slept",
+            buckets=_LOOP_BUCKETS,
+            registry=registry,
+        )
+        self._stalls = Counter(
+            "firstword_event_loop_stalls",
+            f"Wake-ups that were {STALL_S * 1000:.0f} ms late or more",
+            registry=registry,
+        )
+        worst = Gauge(
+            "firstword_event_loop_worst_lag_seconds",
+            "The latest wake-up within the last minute",
+            registry=registry,
+        )
+        worst.set_function(self.worst)
+
+    def worst(self) -> float:
+        """Return the latest wake-up of the last minute, in seconds."""
+        return self._worst.drop(self._clock())
+
+    def woke(self, late: float) -> None:
+        """Note that a wake-up was ``late`` seconds late."""
+        self._lag.observe(late)
+        self._worst.see(self._clock(), late)
+        if late >= STALL_S:
+            self.stalls += 1
+            self._stalls.inc()
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            due = self._clock() + PULSE_S
+            await anyio.sleep(PULSE_S)
+            self.woke(max(0.0, self._clock() - due))
