@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import anyio
 import pytest
-from anyio.streams.text import TextReceiveStream
 from playwright.async_api import expect
 
 from tests.web.browsers import chromium, opened
+from tests.web.serving import served
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
-
-
-@asynccontextmanager
-async def served(state: Path) -> AsyncIterator[tuple[str, anyio.abc.Process]]:
-    """Run ``firstword serve`` on a free port with a state folder of its own."""
-    command = [sys.executable, "-m", "agent", "serve", "--port", "0", "--profile", "bare"]
-    environment = {**os.environ, "XDG_STATE_HOME": str(state)}
-    async with await anyio.open_process(command, env=environment) as server:
-        assert server.stdout is not None
-        said = ""
-        with anyio.fail_after(15):
-            async for text in TextReceiveStream(server.stdout):
-                said += text
-                if found := re.search(r"http://\S+", said):
-                    break
-            else:
-                raise AssertionError(f"it did not start; it said {said!r}")
-        try:
-            yield found[0], server
-        finally:
-            if server.returncode is None:
-                server.send_signal(signal.SIGTERM)
 
 
 async def test_a_typed_question_is_answered_heard_and_drawn(tmp_path: Path) -> None:
