@@ -6,12 +6,15 @@ lost ends both lanes, and the call waits a while for the caller to come back on 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectSendStream
 
+from agent.blame import blamed
 from agent.engines import Stages
 from agent.history import History
 from agent.line import Line
@@ -22,11 +25,16 @@ from agent.replies import Replies
 from agent.speak import first_sentence
 from agent.timeline import TurnRecord
 from agent.turn import Turns
+from stages.contracts import Sink, Source
 from stages.errors import StageError
-from stages.events import AsrInput, Transcript, VadFrame
+from stages.events import AsrInput, Audio, Transcript, VadFrame
+
+_log = logging.getLogger(__name__)
 
 COME_BACK_S = 30.0
 """How long a lost caller may take to come back."""
+CLOSE_S = 3.0
+"""How long letting go of a line may take; a line's own deadline is shorter."""
 BEHIND = 1_600
 """Pieces of audio (20 to 32 ms) that ASR may be behind; one that is further behind has stopped."""
 
@@ -37,6 +45,7 @@ class Call:
 
     Args:
         keep: takes the record of every turn; never waits.
+        come_back_s: how long a lost caller may take to come back.
     """
 
     name: str
@@ -44,12 +53,13 @@ class Call:
     profile: Profile
     stages: Stages
     keep: Callable[[TurnRecord], None]
+    come_back_s: float = COME_BACK_S
     line: Line | None = None
     _turn: int = 1
     _reply: int = 1
     _over: bool = False
-    _draining: bool = False
-    _next: anyio.Event = field(default_factory=anyio.Event)
+    _next: anyio.Event = field(default_factory=anyio.Event)  # a line has come, or none will
+    _rest: anyio.Event = field(default_factory=anyio.Event)  # no turn is under way
 
     def __post_init__(self) -> None:
         self.history = History(self.profile.opening())
@@ -57,13 +67,18 @@ class Call:
 
     async def run(self, line: Line) -> None:
         """Talk until the caller hangs up, or does not come back. Cancelling hangs up."""
-        self.line = line
-        while self.line is not None:
-            await self._talk(self.line)
-            self.line = await self._come_back()
+        try:
+            await self.connect(line)
+            while (newest := await self._next_line()) is not None:
+                await self._talk(newest)
+        finally:
+            self._over = True
 
     async def connect(self, line: Line) -> None:
         """Go on with this call on a new line; the old one, if it still stands, is closed."""
+        if self._over:
+            await line.close("the call is over")
+            return
         old, self.line = self.line, line
         self._next.set()
         if old is not None:
@@ -77,79 +92,100 @@ class Call:
             await self.line.close(reason)
 
     async def drain(self) -> None:
-        """End the call once the running turn is over."""
-        self._draining = True
-        if not self.turns.busy:
-            await self.hang_up("the server is stopping")
+        """End the call once the running turn is over; the caller of this sets the deadline."""
+        if self.line is not None and self.turns.busy:
+            self._rest = anyio.Event()
+            await self._rest.wait()
+        await self.hang_up("the server is stopping")
 
-    async def _come_back(self) -> Line | None:
+    async def _next_line(self) -> Line | None:
         if not self._over and not self._next.is_set():
             self.line = None
-            with anyio.move_on_after(COME_BACK_S):
+            with anyio.move_on_after(self.come_back_s):
                 await self._next.wait()
         self._next = anyio.Event()
         return None if self._over else self.line
 
     async def _talk(self, line: Line) -> None:
-        """Run both lanes on a line until it ends."""
-        vad_in, frames = anyio.create_memory_object_stream[VadFrame](64)
-        asr_in, utterances = anyio.create_memory_object_stream[AsrInput](BEHIND)
-        word_in, words = anyio.create_memory_object_stream[Transcript](64)
-        stages, hearing = self.stages, self.profile.asr.hearing
+        """Talk on a line until it ends, and let go of it."""
         try:
-            with vad_in, frames, asr_in, utterances, word_in, words:
-                async with anyio.create_task_group() as tasks:
-                    replies = self._replies(line, tasks)
-                    ears = Ears(line, self.profile, self.turns, replies, stages.turn, asr_in, tasks)
-                    tasks.start_soon(line.run)
-                    tasks.start_soon(stages.vad.run, line.audio, vad_in)
-                    tasks.start_soon(ears.frames, frames)
-                    tasks.start_soon(stages.asr.run, hearing, utterances, word_in)
-                    tasks.start_soon(ears.words, words)
-                    tasks.start_soon(stages.llm.warm, self.history.opening)
-                    self._begin(line, ears, replies)
-                    await self._read(line, ears, replies)
-                    replies.abandon()
-                    tasks.cancel_scope.cancel()
+            await self._lanes(line)
         except* StageError as group:
             line.send(Trouble(sentence=f"The call cannot go on: {first_sentence(group)}"))
             self._over = True
         finally:
             self._turn, self._reply = self.turns.turn, self.turns.reply
-            with anyio.CancelScope(shield=True):
+            self._rest.set()
+            with anyio.move_on_after(CLOSE_S, shield=True):
                 await line.close("the call is over")
                 await line.audio.aclose()
                 await line.inbox.aclose()
 
-    def _replies(self, line: Line, tasks: TaskGroup) -> Replies:
-        self.turns = Turns(self.profile.turn.settings, self._turn, self._reply)
-        return Replies(
-            self.name, self.profile, self.stages, self.history, line, tasks, self.turns, self.keep
-        )
+    async def _lanes(self, line: Line) -> None:
+        """Run both lanes until the caller is gone."""
+        vad_in, frames = anyio.create_memory_object_stream[VadFrame](64)
+        asr_in, utterances = anyio.create_memory_object_stream[AsrInput](BEHIND)
+        word_in, words = anyio.create_memory_object_stream[Transcript](64)
+        with vad_in, frames, asr_in, utterances, word_in, words:
+            async with anyio.create_task_group() as tasks:
+                ears = self._ears(line, tasks, asr_in)
+                tasks.start_soon(line.run)
+                tasks.start_soon(self._vad, line.audio, vad_in)
+                tasks.start_soon(ears.frames, frames)
+                tasks.start_soon(self._asr, utterances, word_in)
+                tasks.start_soon(ears.words, words)
+                tasks.start_soon(self._warm)
+                try:
+                    self._begin(line, ears)
+                    await self._read(line, ears)
+                finally:
+                    ears.replies.abandon()
+                tasks.cancel_scope.cancel()
 
-    def _begin(self, line: Line, ears: Ears, replies: Replies) -> None:
+    async def _vad(self, source: Source[Audio], sink: Sink[VadFrame]) -> None:
+        with blamed("vad"):
+            await self.stages.vad.run(source, sink)
+
+    async def _asr(self, source: Source[AsrInput], sink: Sink[Transcript]) -> None:
+        with blamed("asr"):
+            await self.stages.asr.run(self.profile.asr.hearing, source, sink)
+
+    async def _warm(self) -> None:
+        try:
+            with blamed("llm"):
+                await self.stages.llm.warm(self.history.opening)
+        except* StageError:
+            _log.warning("call %s begins cold", self.name, exc_info=True)
+
+    def _ears(self, line: Line, tasks: TaskGroup, asr: MemoryObjectSendStream[AsrInput]) -> Ears:
+        profile, stages = self.profile, self.stages
+        turns = self.turns = Turns(profile.turn.settings, self._turn, self._reply)
+        replies = Replies(self.name, profile, stages, self.history, line, tasks, turns, self.keep)
+        return Ears(line, profile, turns, replies, stages.turn, asr, tasks, self._at_rest)
+
+    def _at_rest(self) -> None:
+        self._rest.set()
+
+    def _begin(self, line: Line, ears: Ears) -> None:
         first, name = self._reply == 1, self.profile.name
         welcome = Welcome(call=self.name, session=self.session, profile=self.profile.id, name=name)
         line.send(welcome)
-        line.play(replies.playout.pull)
+        line.play(ears.replies.playout.pull)
         if first and self.profile.greeting:
             ears.act(self.turns.greet())
 
-    async def _read(self, line: Line, ears: Ears, replies: Replies) -> None:
+    async def _read(self, line: Line, ears: Ears) -> None:
         """Do what the page asks, until it hangs up or is gone."""
         async for word in line.inbox:
             match word:
                 case Say():
                     ears.act(self.turns.typed(word.text))
                 case HeardReply():
-                    replies.heard(word)
+                    ears.replies.heard(word)
                 case Silenced():
-                    replies.silenced(word)
+                    ears.replies.silenced(word)
                 case HangUp():
                     self._over = True
                     return
                 case _:
                     pass
-            if self._draining and not self.turns.busy:
-                self._over = True
-                return

@@ -5,7 +5,9 @@ Nothing here waits for a model: audio always flows, and ``Turns`` is told of eve
 
 from __future__ import annotations
 
+import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -14,6 +16,7 @@ import numpy as np
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
+from agent.blame import blamed
 from agent.decisions import (
     Action,
     AskFinal,
@@ -47,6 +50,8 @@ from stages.events import (
     VadFrame,
 )
 
+_log = logging.getLogger(__name__)
+
 JUDGED = samples_in(8_000)
 """Samples of an utterance that a turn detector gets, at most."""
 JUDGE_S = 1.0
@@ -59,6 +64,7 @@ class Ears:
 
     Args:
         asr: where utterances go; bounded, and full only when ASR has stopped working.
+        at_rest: told, frame by frame, that no turn is under way.
     """
 
     line: Line
@@ -68,10 +74,11 @@ class Ears:
     detector: Turn
     asr: MemoryObjectSendStream[AsrInput]
     tasks: TaskGroup
+    at_rest: Callable[[], None]
     _recent: deque[Audio] = field(default_factory=deque)  # the utterance so far, or the pre-roll
     _open: int | None = None
     _text: str = ""
-    _final_at: float = 0.0
+    _final_at: float | None = None  # monotonic seconds; none: the utterance has no final yet
     _lag: float = 0.0  # seconds from the arrival of the newest frame to its being judged here
 
     async def frames(self, source: Source[VadFrame]) -> None:
@@ -84,6 +91,8 @@ class Ears:
                 if self._open is not None:
                     self._tell(audio)
                 self.act(self.turns.frame(audio.end, len(audio.samples), frame.speech))
+                if not self.turns.busy:
+                    self.at_rest()
 
     async def words(self, source: Source[Transcript]) -> None:
         """Hear words until ASR ends."""
@@ -94,8 +103,9 @@ class Ears:
                 self._text = transcript.text
                 if transcript.final:
                     self._final_at = monotonic()
-                self._show(transcript)
                 self.act(self.turns.transcript(transcript))
+                if transcript.utterance == self._open:  # else they are shown as the turn's
+                    self._show(transcript)
 
     def act(self, actions: list[Action]) -> None:
         """Do what was decided."""
@@ -117,10 +127,13 @@ class Ears:
     # --- the decisions, one by one ----------------------------------------------------------
 
     def _do_open(self, action: Open) -> None:
-        self._open, self._text = action.utterance, ""
-        while self._recent and self._recent[0].end <= action.start:
+        self._open, self._text, self._final_at = action.utterance, "", None
+        while self._recent[0].end <= action.start:
             self._recent.popleft()
-        self._tell(UtteranceStart(action.utterance, action.start))
+        first = self._recent[0]
+        begin = max(first.start, action.start)
+        self._recent[0] = Audio(first.samples[begin - first.start :], begin)
+        self._tell(UtteranceStart(action.utterance, begin))
         for audio in self._recent:
             self._tell(audio)
 
@@ -142,8 +155,9 @@ class Ears:
             marks = {
                 "speech_end": self.line.spoken_at(action.speech_end),
                 "endpoint": min(now, self.line.spoken_at(action.endpoint) + self._lag),
-                "asr_final": self._final_at,
             }
+            if self._final_at is not None:
+                marks["asr_final"] = self._final_at
         if action.turn:
             self.line.send(
                 Heard(turn=action.turn, text=action.text, stable=len(action.text), final=True)
@@ -158,9 +172,10 @@ class Ears:
         complete = 0.5
         with anyio.move_on_after(JUDGE_S):
             try:
-                complete = await self.detector.judge(context)
-            except StageError:
-                return  # no opinion is an opinion too: the words and the silence decide
+                with blamed("turn"):
+                    complete = await self.detector.judge(context)
+            except* StageError:
+                _log.warning("no opinion about a pause", exc_info=True)
         self.turns.judged(action.utterance, action.at, complete)
 
     # --- helpers ----------------------------------------------------------------------------
@@ -168,14 +183,18 @@ class Ears:
     def _tell(self, item: AsrInput) -> None:
         try:
             self.asr.send_nowait(item)
-        except anyio.WouldBlock:
+        except (anyio.WouldBlock, anyio.BrokenResourceError):
             raise Transient("asr", "it has stopped taking audio") from None
+        except anyio.ClosedResourceError:
+            return  # the caller is gone, and what they typed last is being read
 
     def _remember(self, audio: Audio) -> None:
         """Keep the pre-roll while nobody speaks, and what a turn detector wants of an utterance."""
         self._recent.append(audio)
-        kept = JUDGED if self._open is not None else samples_in(2 * self.turns.settings.pre_roll_ms)
-        while audio.end - self._recent[0].start > kept + samples_in(self.turns.settings.start_ms):
+        settings = self.turns.settings
+        kept = JUDGED if self._open is not None else samples_in(2 * settings.pre_roll_ms)
+        kept += samples_in(settings.start_ms) + len(audio.samples)
+        while audio.end - self._recent[0].start > kept:
             self._recent.popleft()
 
     def _utterance_audio(self) -> Samples:

@@ -192,7 +192,7 @@ class Replies:
     def heard(self, report: HeardReply) -> None:
         """Take the ear's measurement into the record."""
         entry = self._entries.get(report.reply)
-        if entry is None:
+        if entry is None or not entry.released:
             return
         end = None if report.speech_end is None else report.speech_end / 1000
         entry.timeline.ear(report.heard / 1000, end, report.uncertainty)
@@ -201,7 +201,7 @@ class Replies:
     def silenced(self, report: Silenced) -> None:
         """Take the ear's measurement of an interruption into the record."""
         entry = self._entries.get(report.reply)
-        if entry is not None and report.speech_start is not None:
+        if entry is not None and entry.over and report.speech_start is not None:
             entry.timeline.barge_in(report.speech_start / 1000, report.at / 1000)
             self._show(entry)
 

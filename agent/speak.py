@@ -15,6 +15,7 @@ import anyio
 import numpy as np
 import soxr
 
+from agent.blame import blamed
 from agent.engines import Mouth
 from agent.line import PLAYOUT_RATE
 from agent.playout import ReplyAudio
@@ -139,7 +140,8 @@ class _Thought:
     async def _ask(self, request: ChatRequest, sink: Sink[LlmEvent]) -> None:
         async with sink:
             try:
-                await self.llm.run(request, sink)
+                with blamed("llm"):
+                    await self.llm.run(request, sink)
             except* StageError as group:
                 self.failure = first_sentence(group)  # what it said before is still passed on
 
@@ -249,7 +251,8 @@ class _Voicing:
                 self._shift = self.audio.say_again()
 
     async def _run(self, mouth: Mouth, source: Source[Clause], sink: Sink[Speech]) -> None:
-        await mouth.tts.run(mouth.voice, source, sink)
+        with blamed(f"tts {mouth.name}"):
+            await mouth.tts.run(mouth.voice, source, sink)
         self._left.set()
 
     async def _feed(self, source: Source[Clause], sink: Sink[Clause]) -> None:

@@ -6,6 +6,7 @@ It is what the benchmarks use to measure the pipeline alone, and the tests to ru
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -77,15 +78,16 @@ class MemoryLine:
             ticks += 1
             await anyio.sleep(max(0.0, begun + ticks * self.pace - monotonic()))
             if not self._closed:
-                self._tick()
+                await self._tick()
 
-    def _tick(self) -> None:
+    async def _tick(self) -> None:
         samples = self._queue.pop(0) if self._queue else silence(PIECE)
         piece = Audio(samples, self._position)
         self._position = piece.end
         self._anchor = min(self._anchor, monotonic() - self._position / PIECE * self.pace)
-        self._audio_in.send_nowait(piece)
         self.heard.append(self._pull())
+        with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # somebody hung up
+            await self._audio_in.send(piece)
 
     def send(self, message: ToPage) -> None:
         """Hand the message over at once."""

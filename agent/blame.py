@@ -1,0 +1,26 @@
+"""Whatever a stage breaks with becomes a ``StageError``: a plug-in's slip ends no other call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from stages.errors import StageError, Unusable
+
+
+@contextmanager
+def blamed(stage: str) -> Iterator[None]:
+    """Run a stage's own code; cancellation and stage errors pass as they are.
+
+    Raises:
+        Unusable: it raised something that its contract does not know.
+    """
+    try:
+        yield
+    except* StageError:
+        raise
+    except* Exception as group:  # noqa: BLE001 - the edge to code that may be anybody's
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise Unusable(stage, f"it broke with {error!r}") from error
