@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -15,11 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.errors import NotPossible
+from agent.moments import moment
 from agent.timeline import RESIDUAL, SPANS, TurnRecord
 from agent.trace import read
 
-_AGO = re.compile(r"(\d{1,6})([mhd])")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _WORDS = 40  # characters of what was said, in the table
 _PIPED = 200  # columns where the output is no terminal
 
@@ -46,7 +44,7 @@ def run(options: Namespace) -> None:
         raise NotPossible(f"--limit must be at least 1, and is {options.limit}.")
     records = read(
         options.database,
-        since=_since(options.since) if options.since else None,
+        since=moment(options.since) if options.since else None,
         profile=options.profile,
         call=options.call,
         limit=options.limit,
@@ -105,14 +103,3 @@ def _clock(label: str) -> str:
         return datetime.fromisoformat(label).astimezone().strftime("%m-%d %H:%M:%S")
     except ValueError:
         return label
-
-
-def _since(text: str) -> datetime:
-    if ago := _AGO.fullmatch(text):
-        return datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    try:
-        return datetime.fromisoformat(text).astimezone()
-    except ValueError:
-        raise NotPossible(
-            f"{text!r} is no time; write 30m, 2h, 7d, or a date such as 2026-01-31T10:00."
-        ) from None
