@@ -44,7 +44,6 @@ def microphone(speech: Path, target: Path) -> Path:
     return target
 
 
-
 async def test_a_spoken_question_is_understood_answered_and_heard(
     speech: Path, store: ModelStore, tmp_path: Path
 ) -> None:
