@@ -6,13 +6,11 @@ import random
 import re
 from importlib import resources
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from stages.errors import UserError
 
 _SLOT = re.compile(r"\{(\w+)\}")
+_RULE = re.compile(r"(\w+):(.*)")
 
 DEEPEST = 12
 """Rules within rules; a sentence that goes deeper is drawn anew."""
@@ -32,17 +30,16 @@ class NotAGrammar(UserError):
 
 
 class Grammar:
-    """Draws sentences: each rule is a list of alternatives, ``{name}`` stands for another rule."""
+    """Draws sentences; ``sentences.txt`` shows how the rules are written."""
 
     def __init__(self, file: str, rules: dict[str, list[str]]) -> None:
         self._rules = rules
         if START not in rules:
             raise NotAGrammar(file, f"it has no rule {START!r}")
         for name, alternatives in rules.items():
-            for text in alternatives:
-                for slot in _SLOT.findall(text):
-                    if slot not in rules:
-                        raise NotAGrammar(file, f"{name} names {slot!r}, which is no rule")
+            for slot in _SLOT.findall(" ".join(alternatives)):
+                if slot not in rules:
+                    raise NotAGrammar(file, f"{name} names {slot!r}, which is no rule")
 
     @classmethod
     def read(cls, file: Path | None = None) -> Grammar:
@@ -51,30 +48,40 @@ class Grammar:
         Raises:
             NotAGrammar: the file is none; with the reason.
         """
-        own = resources.files(__package__).joinpath("sentences.yaml")
+        own = resources.files(__package__).joinpath("sentences.txt")
         name = str(file or own.name)
         try:
-            text = file.read_text(encoding="utf-8") if file else own.read_text(encoding="utf-8")
-            rules: Any = yaml.safe_load(text)
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise NotAGrammar(name, str(error).split("\n", maxsplit=1)[0]) from error
-        if not isinstance(rules, dict):
-            raise NotAGrammar(name, "its top level must be rules by name")
-        for rule, alternatives in rules.items():
-            words = isinstance(alternatives, list) and all(isinstance(x, str) for x in alternatives)
-            if not (words and alternatives):
-                raise NotAGrammar(name, f"{rule} must be a list of texts")
-        return cls(name, rules)
+            text = (file or own).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise NotAGrammar(name, str(error)) from error
+        return cls(name, _rules(name, text))
 
     def draw(self, rng: random.Random) -> str:
         """Return one sentence: lower case, words between single spaces."""
         while True:
-            text = self._expand(START, rng, 0)
-            if text and len(text) <= LONGEST:
-                return " ".join(text.split())
+            text = " ".join(self._expand(START, rng, 0).split())
+            if 0 < len(text) <= LONGEST:
+                return text
 
     def _expand(self, rule: str, rng: random.Random, depth: int) -> str:
         if depth > DEEPEST:
-            return " " * (LONGEST + 1)
+            return "." * (LONGEST + 1)
         chosen = rng.choice(self._rules[rule])
         return _SLOT.sub(lambda slot: self._expand(slot[1], rng, depth + 1), chosen)
+
+
+def _rules(file: str, text: str) -> dict[str, list[str]]:
+    rules: dict[str, str] = {}
+    name = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        begun = _RULE.fullmatch(line)
+        if begun:
+            name = begun[1]
+            rules[name] = begun[2]
+        elif line.startswith(" ") and name:
+            rules[name] += line
+        else:
+            raise NotAGrammar(file, f"line {number} is neither a rule nor goes on with one")
+    return {name: [one.strip() for one in body.split("|")] for name, body in rules.items()}

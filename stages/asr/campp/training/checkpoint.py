@@ -1,0 +1,168 @@
+"""What a training leaves on disk: always whole, whenever it is killed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stages.asr.campp.geometry import Geometry
+from stages.asr.campp.training.config import Config
+from stages.asr.campp.training.network import Network, Shape
+from stages.errors import UserError
+
+LAST = "last.pt"
+"""The newest checkpoint, with the optimiser's state: what a run goes on from."""
+
+Weights = dict[str, Tensor]
+
+
+class BadCheckpoint(UserError):
+    """A checkpoint that cannot be used."""
+
+    def __init__(self, file: Path, reason: str) -> None:
+        self.file, self.reason = file, reason
+        super().__init__(f"The checkpoint {file} cannot be used: {reason}.")
+
+
+class NotKept(UserError):
+    """A checkpoint could not be written; the one before it is as it was."""
+
+    def __init__(self, file: Path, reason: str) -> None:
+        self.file, self.reason = file, reason
+        super().__init__(
+            f"{file} could not be written ({reason}). The checkpoint before it is whole;"
+            " make room and run the same command again."
+        )
+
+
+@dataclass(slots=True)
+class State:
+    """A training at one step."""
+
+    step: int
+    weights: Weights
+    optimiser: dict[str, Any] | None
+    geometry: Geometry
+    shape: Shape
+
+
+def build(config: Config) -> Network:
+    """Return an untrained network of a configuration's size; torch's seed decides its weights."""
+    return Network(config.network.geometry(), shape_of(config))
+
+
+def shape_of(config: Config) -> Shape:
+    """Return what the weights need beyond the geometry."""
+    network = config.network
+    return Shape(hidden=network.hidden, channels=network.channels, dropout=network.dropout)
+
+
+def save(file: Path, network: Network, step: int, optimiser: dict[str, Any] | None = None) -> None:
+    """Write a checkpoint beside its place, then move it there.
+
+    Raises:
+        NotKept: the disk is full or cannot be written; what was there before is still there.
+    """
+    shape = network.shape
+    content = {
+        "version": 1,
+        "step": step,
+        "geometry": network.geometry.model_dump_json(),
+        "shape": [shape.hidden, shape.channels, shape.dropout],
+        "weights": {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()},
+        "optimiser": optimiser,
+    }
+    part = file.with_name(file.name + ".part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as target:
+            torch.save(content, target)
+            target.flush()
+            os.fsync(target.fileno())
+        part.replace(file)
+    except (OSError, RuntimeError) as error:
+        part.unlink(missing_ok=True)
+        raise NotKept(file, str(error).split("\n", maxsplit=1)[0]) from error
+
+
+def load(file: Path) -> State:
+    """Read a checkpoint; only tensors and plain values are read, no code.
+
+    Raises:
+        BadCheckpoint: there is none, it is broken, or it is none of ours.
+    """
+    try:
+        content: Any = torch.load(file, map_location="cpu", weights_only=True)
+        hidden, channels, dropout = content["shape"]
+        return State(
+            step=int(content["step"]),
+            weights=content["weights"],
+            optimiser=content["optimiser"],
+            geometry=Geometry.model_validate_json(content["geometry"]),
+            shape=Shape(int(hidden), int(channels), float(dropout)),
+        )
+    except FileNotFoundError as error:
+        raise BadCheckpoint(file, "there is no such file") from error
+    except Exception as error:  # a torn file fails in many ways, none of them torch's own
+        raise BadCheckpoint(file, str(error).split("\n", maxsplit=1)[0][:200]) from error
+
+
+def check(file: Path, state: State, config: Config) -> None:
+    """Refuse a checkpoint of another network than the configuration's.
+
+    Raises:
+        BadCheckpoint: with every field that differs.
+    """
+    wanted = {**config.network.geometry().model_dump(), **vars_of(shape_of(config))}
+    found = {**state.geometry.model_dump(), **vars_of(state.shape)}
+    differ = [
+        f"{name} {found[name]} is not {wanted[name]}"
+        for name in wanted
+        if wanted[name] != found[name] and name not in ("dropout", "name", "language")
+    ]
+    if differ:
+        raise BadCheckpoint(file, "it is of another network: " + ", ".join(differ))
+
+
+def vars_of(shape: Shape) -> dict[str, Any]:
+    """Return a shape's fields by name."""
+    return {"hidden": shape.hidden, "channels": shape.channels, "dropout": shape.dropout}
+
+
+def restored(state: State) -> Network:
+    """Return the network that a checkpoint holds.
+
+    Raises:
+        RuntimeError: its weights do not fit its own geometry.
+    """
+    network = Network(state.geometry, state.shape)
+    network.load_state_dict(state.weights, strict=True)
+    return network.eval()
+
+
+def averaged(files: list[Path]) -> State:
+    """Return the newest of some checkpoints with the mean of all their weights.
+
+    Raises:
+        BadCheckpoint: one cannot be read, or is of another network.
+    """
+    states = [load(file) for file in files]
+    for file, state in zip(files, states, strict=True):
+        if state.geometry != states[-1].geometry:
+            raise BadCheckpoint(file, "it is of another network than the newest")
+    mean = {
+        name: torch.stack([state.weights[name].double() for state in states]).mean(0).float()
+        for name in states[-1].weights
+    }
+    newest = states[-1]
+    return State(newest.step, mean, None, newest.geometry, newest.shape)
+
+
+def snapshots(folder: Path) -> list[Path]:
+    """Return a run's checkpoints without the optimiser, oldest first."""
+    return sorted(folder.glob("step-*.pt"))

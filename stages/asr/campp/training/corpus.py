@@ -1,0 +1,191 @@
+"""Clips to frames, once: changed copies are made, turned into Fbank, and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from stages.asr.campp import features
+from stages.asr.campp.geometry import Geometry
+from stages.asr.campp.training import manifest, sound, text
+from stages.asr.campp.training.augment import changed
+from stages.asr.campp.training.config import Config, Source
+from stages.asr.campp.training.manifest import BadInput, Clip
+
+Half = npt.NDArray[np.float16]
+
+BYTES_A_SECOND = 16_000
+"""Of frames on disk."""
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Frames of one copy of a clip, within the file of all frames."""
+
+    start: int  # first row
+    frames: int
+    tokens: tuple[int, ...]
+    source: str
+    key: str
+    held: bool
+
+    @property
+    def seconds(self) -> float:
+        """Length of the clip's frames."""
+        return self.frames / 100
+
+
+class Corpus:
+    """All items, and their frames as one memory-mapped table of (rows, mels)."""
+
+    def __init__(self, items: list[Item], rows: Half) -> None:
+        self.items, self._rows = items, rows
+
+    def frames(self, item: Item) -> Half:
+        """Return an item's frames, (frames, mels)."""
+        return self._rows[item.start : item.start + item.frames]
+
+    def mean_and_deviation(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return mean and standard deviation of every mel, over some thousand items."""
+        chosen = [item for item in self.items if not item.held]
+        chosen = chosen[:: max(1, len(chosen) // 3000)]
+        some = np.concatenate([self.frames(item)[::4] for item in chosen]).astype(np.float32)
+        deviation: npt.NDArray[np.float32] = np.maximum(some.std(axis=0), 0.1)
+        return some.mean(axis=0), deviation
+
+
+def clips_of(config: Config, data: Path, work: Path) -> list[tuple[Source, list[Clip]]]:
+    """Read all manifests.
+
+    Raises:
+        BadInput: with the faults of all of them.
+    """
+    found, faults = [], []
+    for source in config.sources:
+        file = Path(source.manifest.format(data=data, work=work))
+        try:
+            clips = manifest.read(file, source.sets)
+            sound.rate(clips[0].file)
+            found.append((source, clips))
+        except BadInput as error:
+            faults += [f"{file}: {fault}" for fault in error.faults]
+        except sound.BadSound as error:
+            faults.append(str(error))
+    if faults:
+        raise BadInput("the training data", faults)
+    return found
+
+
+def prepare(config: Config, data: Path, work: Path, tell: Tell) -> Corpus:
+    """Return the frames of everything, made now or in an earlier run.
+
+    Each source is kept by itself, under a name that depends on all that its frames depend on.
+
+    Raises:
+        BadInput: a manifest or a clip is wrong, or the disk would be full.
+    """
+    sources = clips_of(config, data, work)
+    geometry = config.network.geometry()
+    folders = []
+    for source, clips in sources:
+        folder = work / "frames" / _name(source, clips, geometry, config)
+        if not (folder / "items.jsonl").exists():
+            tell(f"{source.name}: frames of {len(clips)} clips, {source.copies} copies each")
+            _check_space(work, source, clips)
+            _make(folder, source, clips, geometry, config)
+        folders.append(folder)
+    return _joined(folders, geometry.front.mels)
+
+
+def _name(source: Source, clips: Sequence[Clip], geometry: Geometry, config: Config) -> str:
+    digest = hashlib.sha256(
+        json.dumps(
+            [
+                source.model_dump(exclude={"weight"}),
+                geometry.front.model_dump(),
+                config.augment.model_dump(),
+                config.seed,
+                [(clip.key, clip.text) for clip in clips],
+            ]
+        ).encode()
+    )
+    return f"{source.name}-{digest.hexdigest()[:12]}"
+
+
+def _check_space(work: Path, source: Source, clips: Sequence[Clip]) -> None:
+    work.mkdir(parents=True, exist_ok=True)
+    seconds = sum(clip.duration or 5.0 for clip in clips) * (source.copies + 0.3)
+    needed, free = seconds * BYTES_A_SECOND * 1.2, shutil.disk_usage(work).free
+    if needed > free:
+        fault = f"{source.name} needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
+        raise BadInput(f"the disk that holds {work}", [fault])
+
+
+def _make(
+    folder: Path, source: Source, clips: Sequence[Clip], geometry: Geometry, config: Config
+) -> None:
+    """Write rows and items beside the folder, then move them there: all of it or nothing."""
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    fbank, rows, faults = features.Fbank(geometry.front), 0, []
+    with (part / "rows.f16").open("wb") as table, (part / "items.jsonl").open("w") as items:
+        for clip in clips:
+            try:
+                samples = sound.load(clip.file)
+            except sound.BadSound as error:
+                faults.append(str(error))
+                continue
+            held = manifest.held_back(clip, source.hold_by, source.hold_share)
+            for copy in range(1 if held else source.copies):
+                heard = samples
+                if not held:
+                    heard = changed(samples, config.augment, _dice(config.seed, clip, copy))
+                count = _real(geometry, len(heard))
+                frames, _ = features.whole(geometry, fbank, heard)
+                table.write(frames[:count].astype(np.float16).tobytes())
+                line = [rows, count, text.encoded(clip.text), source.name, clip.key, held]
+                items.write(json.dumps(line) + "\n")
+                rows += count
+    if faults:
+        shutil.rmtree(part, ignore_errors=True)
+        raise BadInput(f"the source {source.name}", faults)
+    os.replace(part, folder)
+
+
+def _real(geometry: Geometry, samples: int) -> int:
+    """Frames that a clip needs for all its output rows, without the silence of its last packet."""
+    outputs = -(-samples // geometry.out_hop)
+    frames = outputs * (geometry.chunk // geometry.out_frames)
+    return (frames - 1) * geometry.subsampling + geometry.right_context + 1
+
+
+def _dice(seed: int, clip: Clip, copy: int) -> np.random.Generator:
+    digest = hashlib.sha256(f"{seed}\n{clip.group}\n{clip.key}\n{copy}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "big"))
+
+
+def _joined(folders: Sequence[Path], mels: int) -> Corpus:
+    items: list[Item] = []
+    tables = []
+    before = 0
+    for folder in folders:
+        table = np.fromfile(folder / "rows.f16", dtype=np.float16)
+        with (folder / "items.jsonl").open() as lines:
+            for line in lines:
+                start, frames, tokens, source, key, held = json.loads(line)
+                items.append(Item(start + before, frames, tuple(tokens), source, key, held))
+        tables.append(table.reshape(-1, mels))
+        before += len(tables[-1])
+    return Corpus(items, np.concatenate(tables))
+
