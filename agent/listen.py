@@ -30,11 +30,11 @@ from agent.decisions import (
     Release,
 )
 from agent.line import Line
-from agent.messages import Heard
+from agent.messages import Heard, Trouble
 from agent.profile import Profile
 from agent.replies import Replies
 from agent.timeline import Mark
-from agent.turn import Turns
+from agent.turn import FINAL_DEADLINE_MS, Turns
 from stages.audio import samples_in
 from stages.contracts import Source, Turn
 from stages.errors import StageError, Transient
@@ -78,6 +78,7 @@ class Ears:
     _recent: deque[Audio] = field(default_factory=deque)  # the utterance so far, or the pre-roll
     _open: int | None = None
     _text: str = ""
+    _asked: int | None = None  # position of the pause whose final is still to come
     _final_at: float | None = None  # monotonic seconds; none: the utterance has no final yet
     _lag: float = 0.0  # seconds from the arrival of the newest frame to its being judged here
 
@@ -102,7 +103,7 @@ class Ears:
                     continue
                 self._text = transcript.text
                 if transcript.final:
-                    self._final_at = monotonic()
+                    self._final_at, self._asked = monotonic(), None
                 self.act(self.turns.transcript(transcript))
                 if transcript.utterance == self._open:  # else they are shown as the turn's
                     self._show(transcript)
@@ -138,6 +139,7 @@ class Ears:
             self._tell(audio)
 
     def _do_ask(self, action: AskFinal) -> None:
+        self._asked = action.at
         self._tell(Pause(action.utterance, action.at))
         context = PauseContext(
             self._utterance_audio(), self._text, self.profile.language, action.silence
@@ -146,7 +148,10 @@ class Ears:
 
     def _do_close(self, action: Close) -> None:
         self._tell(UtteranceEnd(action.utterance))
-        self._open = None
+        silent_for = self._recent[-1].end - (self._asked or self._recent[-1].end)
+        if silent_for >= samples_in(FINAL_DEADLINE_MS):
+            self.line.send(Trouble(sentence="asr: no words came; please say it again."))
+        self._open = self._asked = None
 
     def _do_release(self, action: Release) -> None:
         now = monotonic()

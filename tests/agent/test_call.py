@@ -2,105 +2,407 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 import anyio
-import numpy as np
+import pytest
 
 from agent.bench.memory_line import MemoryLine
-from agent.call import Call
-from agent.engines import open_engines
-from agent.messages import Heard, Playing, ReplyEnd, Say, ToPage
-from agent.profile import Profile, load
-from agent.timeline import TurnRecord
-from stages.events import SAMPLE_RATE, Samples
-from stages.models import ModelStore
+from agent.engines import Mouth, Stages
+from agent.messages import (
+    Flush,
+    HangUp,
+    Heard,
+    HeardReply,
+    Playing,
+    Reply,
+    ReplyEnd,
+    Say,
+    Silenced,
+    Trouble,
+    Welcome,
+)
+from agent.speak import SORRY
+from stages.audio import silence
+from stages.contracts import Sink, Source
+from stages.errors import Transient, Unusable
+from stages.events import (
+    AsrInput,
+    Audio,
+    ChatRequest,
+    Hearing,
+    LlmEvent,
+    Message,
+    Transcript,
+    VadFrame,
+    Voice,
+)
+from tests.agent.calling import PACE_S, Page, Running, calling, tone
+from tests.agent.speaking import Mind, Voiced
+
+STORY = "tell me a very long story about the sea and its ships"
 
 
-def tone(seconds: float) -> Samples:
-    at = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    return (0.3 * np.sin(2 * np.pi * 200 * at)).astype(np.float32)
+async def greeted(running: Running) -> None:
+    await running.page.wait_for(ReplyEnd)
 
 
-@dataclass
-class Page:
-    """Collects what the page is told, and lets a test wait for it."""
-
-    messages: list[ToPage] = field(default_factory=list)
-    _news: anyio.Event = field(default_factory=anyio.Event)
-
-    def take(self, message: ToPage) -> None:
-        self.messages.append(message)
-        self._news.set()
-        self._news = anyio.Event()
-
-    def all(self, kind: type) -> list[ToPage]:
-        return [message for message in self.messages if isinstance(message, kind)]
-
-    async def wait_for(self, kind: type, count: int = 1) -> ToPage:
-        while len(self.all(kind)) < count:
-            await self._news.wait()
-        return self.all(kind)[count - 1]
-
-
-@dataclass
-class Running:
-    line: MemoryLine
-    page: Page
-    records: list[TurnRecord]
-    call: Call
-
-
-@asynccontextmanager
-async def calling(tmp_path: Path, profile: Profile | None = None) -> AsyncIterator[Running]:
-    page, records = Page(), list[TurnRecord]()
-    line = MemoryLine(page.take)
-    profile = profile or load("bare")
-    async with open_engines(ModelStore(tmp_path)) as engines, anyio.create_task_group() as tasks:
-        stages = await engines.stages(profile)
-        call = Call("test", "session", profile, stages, records.append)
-        tasks.start_soon(call.run, line)
-        yield Running(line, page, records, call)
-        await call.hang_up("done")
-        tasks.cancel_scope.cancel()
+# --- turns ----------------------------------------------------------------------------------
 
 
 async def test_a_spoken_turn_is_answered_and_recorded(tmp_path: Path) -> None:
     async with calling(tmp_path) as running:
-        await running.page.wait_for(ReplyEnd)  # the greeting
+        await greeted(running)
         running.line.say(tone(1.0))
         end = await running.page.wait_for(ReplyEnd, 2)
-    assert isinstance(end, ReplyEnd)
     assert not end.interrupted
-    final = [m for m in running.page.all(Heard) if isinstance(m, Heard) and m.final]
-    assert len(final) == 1
-    assert final[0].text in end.heard
+    [final] = [message for message in running.page.all(Heard) if message.final]
+    assert final.text in end.heard
     [record] = running.records
-    assert record.user_text == final[0].text
+    assert record.user_text == final.text
     assert record.first_response_ms is not None
     assert abs(sum(ms for _, ms in record.spans) - record.first_response_ms) < 1e-6
 
 
+async def test_a_guess_that_was_wrong_is_never_shown(tmp_path: Path) -> None:
+    async with calling(tmp_path) as running:
+        await greeted(running)
+        running.line.say(tone(0.6))
+        running.line.say(silence(3200))
+        running.line.say(tone(0.6))
+        end = await running.page.wait_for(ReplyEnd, 2)
+    [record] = running.records
+    assert record.speculation is not None
+    assert (record.speculation.tries, record.speculation.hit) == (2, True)
+    shown = {message.reply for message in running.page.all(Reply) if message.turn}
+    assert shown == {end.reply}
+    assert [message.role for message in running.call.history] == ["assistant", "user", "assistant"]
+
+
 async def test_typed_words_are_answered_without_speech(tmp_path: Path) -> None:
     async with calling(tmp_path) as running:
-        await running.page.wait_for(ReplyEnd)
+        await greeted(running)
         running.line.write(Say(text="good morning"))
         end = await running.page.wait_for(ReplyEnd, 2)
-    assert isinstance(end, ReplyEnd)
     assert "good morning" in end.heard
 
 
 async def test_speech_over_a_reply_ends_it_where_it_was_heard(tmp_path: Path) -> None:
     async with calling(tmp_path) as running:
-        await running.page.wait_for(ReplyEnd)
-        running.line.write(Say(text="tell me a very long story about the sea and its ships"))
+        await greeted(running)
+        running.line.write(Say(text=STORY))
         await running.page.wait_for(Playing, 2)
         running.line.say(tone(1.2))
         end = await running.page.wait_for(ReplyEnd, 2)
-        assert isinstance(end, ReplyEnd)
         assert end.interrupted
-        said = [m.content for m in running.call.history]
-        assert said[-1] == end.heard or end.heard == ""
+        assert f"You said: {STORY}".startswith(end.heard)
+        assert len(end.heard) < len(STORY)
+        assert [m.content for m in running.call.history][:3] == [
+            "Hello, this is a test call.", STORY, end.heard
+        ][: 3 if end.heard else 2]  # fmt: skip
+
+
+async def test_two_calls_at_once_never_meet(tmp_path: Path) -> None:
+    async with calling(tmp_path) as one, calling(tmp_path) as other:
+        for running, word in ((one, "apples"), (other, "pears")):
+            running.line.write(Say(text=f"I like {word}"))
+        ends = [await running.page.wait_for(ReplyEnd, 2) for running in (one, other)]
+    assert "apples" in ends[0].heard
+    assert "pears" in ends[1].heard
+    for running, foreign in ((one, "pears"), (other, "apples")):
+        assert foreign not in str(running.page.messages)
+        assert foreign not in str(list(running.call.history))
+        assert foreign not in str(running.records)
+
+
+# --- the caller's ear -----------------------------------------------------------------------
+
+
+async def test_what_the_ear_reports_is_in_the_record(tmp_path: Path) -> None:
+    async with calling(tmp_path) as running:
+        await greeted(running)
+        running.line.say(tone(1.0))
+        playing = await running.page.wait_for(Playing, 2)
+        assert playing.speech_end is not None
+        report = HeardReply(
+            turn=1, reply=playing.reply, heard=playing.at + 40,
+            speech_end=playing.speech_end - 10, uncertainty=2.0,
+        )  # fmt: skip
+        running.line.write(report)
+        await running.page.wait_for(ReplyEnd, 2)
+        [record] = await running.recorded(1)
+    assert record.measured_to == "heard"
+    assert record.speech_end_source == "caller"
+    assert record.first_response_ms == pytest.approx(
+        report.heard - (playing.speech_end - 10), abs=0.01
+    )
+    assert record.vad_error_ms == pytest.approx(10)
+    assert dict(record.spans)["ear"] == pytest.approx(40, abs=0.01)
+
+
+async def test_the_silence_after_an_interruption_is_in_the_record(tmp_path: Path) -> None:
+    async with calling(tmp_path) as running:
+        await greeted(running)
+        running.line.write(Say(text=STORY))
+        await running.page.wait_for(Playing, 2)
+        running.line.say(tone(1.2))
+        flush = await running.page.wait_for(Flush)
+        assert flush.speech_start is not None
+        start = flush.speech_start
+        running.line.write(
+            Silenced(turn=1, reply=flush.reply, at=start + 150, speech_start=start)
+        )
+        records = await running.recorded(1)
+    assert records[0].interrupted
+    assert records[0].barge_in_ms == pytest.approx(150)
+
+
+async def test_reports_of_replies_that_never_were_change_nothing(tmp_path: Path) -> None:
+    async with calling(tmp_path) as running:
+        await greeted(running)
+        running.line.write(HeardReply(turn=9, reply=99, heard=1.0))
+        running.line.write(Silenced(turn=9, reply=99, at=1.0, speech_start=0.5))
+        running.line.write(Say(text="still there?"))
+        await running.page.wait_for(ReplyEnd, 2)
+
+
+# --- the end --------------------------------------------------------------------------------
+
+
+async def test_a_caller_who_hangs_up_ends_the_call(tmp_path: Path) -> None:
+    async with calling(tmp_path) as running:
+        await greeted(running)
+        running.line.write(HangUp())
+        await running.end()
+
+
+async def test_a_record_is_kept_though_the_call_ends_early(tmp_path: Path) -> None:
+    async with calling(tmp_path) as running:
+        running.line.write(Say(text=STORY))
+        await running.page.wait_for(Playing)
+        await running.call.hang_up("enough")
+        await running.end()
+        [record] = running.records
+    assert record.user_text == STORY
+    assert record.interrupted
+
+
+@pytest.mark.parametrize("stuck", ["llm", "tts"])
+async def test_hanging_up_while_a_reply_is_made_leaves_nothing_behind(
+    tmp_path: Path, stuck: str
+) -> None:
+    mind, voice = Mind(("One. ",), hangs=True), Voiced(0)
+
+    def change(stages: Stages) -> Stages:
+        if stuck == "llm":
+            return replace(stages, llm=mind)
+        return replace(stages, llm=mind, mouths=(Mouth("stuck", voice, Voice()),))
+
+    before = len(anyio.get_running_tasks())
+    async with calling(tmp_path, change=change) as running:
+        running.line.write(Say(text="hello"))
+        with anyio.fail_after(10):
+            await mind.said.wait()
+            if stuck == "tts":
+                await voice.silent.wait()
+        await running.call.hang_up("enough")
+        await running.end()
+        assert mind.closed.is_set()
+    assert len(anyio.get_running_tasks()) == before
+    assert [record.user_text for record in running.records] == ["hello"]
+
+
+async def test_words_typed_as_the_caller_leaves_harm_nobody(tmp_path: Path) -> None:
+    async with calling(tmp_path, come_back_s=0.01) as running:
+        await greeted(running)
+        running.line.say(tone(2.0))
+        await anyio.sleep(0.2)  # an utterance is open now
+        running.line.write(Say(text="bye"))
+        running.line.leave()
+        await running.end()
+
+
+async def test_a_server_that_stops_lets_the_reply_end(tmp_path: Path) -> None:
+    async with calling(tmp_path) as running:
+        running.line.write(Say(text="how are you"))
+        await running.page.wait_for(Playing)
+        with anyio.fail_after(15):
+            await running.call.drain()
+        await running.end()
+    assert [end.interrupted for end in running.page.all(ReplyEnd)][-1] is False
+
+
+async def test_a_server_that_stops_ends_an_idle_call_at_once(tmp_path: Path) -> None:
+    async with calling(tmp_path) as running:
+        await greeted(running)
+        await running.call.drain()
+        await running.end()
+
+
+# --- lost and found -------------------------------------------------------------------------
+
+
+async def test_a_lost_caller_comes_back_to_the_same_conversation(tmp_path: Path) -> None:
+    async with calling(tmp_path) as running:
+        await greeted(running)
+        running.line.write(Say(text=STORY))
+        await running.page.wait_for(Playing, 2)
+        await anyio.sleep(0.2)
+        running.line.leave()
+        lost = await running.page.wait_for(ReplyEnd, 2)
+        assert lost.interrupted
+        assert len(lost.heard) < len(STORY)
+
+        page = Page()
+        await running.call.connect(MemoryLine(page.take, pace=PACE_S))
+        welcome = await page.wait_for(Welcome)
+        assert (welcome.call, welcome.session) == ("test", "session")
+        line = running.call.line
+        assert isinstance(line, MemoryLine)
+        line.write(Say(text="and now?"))
+        end = await page.wait_for(ReplyEnd)
+        assert (end.turn, end.reply) == (2, 3)  # the greeting was 1, the story 2
+        told = [message.content for message in running.call.history]
+        assert told[0] == "Hello, this is a test call."
+        assert STORY in told[1]
+        assert "and now?" in end.heard
+        await running.recorded(1)
+    assert [record.turn for record in running.records] == [1, 2]
+
+
+async def test_a_caller_may_move_to_another_line(tmp_path: Path) -> None:
+    async with calling(tmp_path) as running:
+        await greeted(running)
+        page = Page()
+        line = MemoryLine(page.take, pace=PACE_S)
+        await running.call.connect(line)
+        await page.wait_for(Welcome)
+        line.write(Say(text="here I am"))
+        assert "here I am" in (await page.wait_for(ReplyEnd)).heard
+
+
+async def test_a_caller_who_does_not_come_back_is_gone(tmp_path: Path) -> None:
+    async with calling(tmp_path, come_back_s=0.05) as running:
+        await greeted(running)
+        running.line.leave()
+        await running.end()
+        late = MemoryLine()
+        await running.call.connect(late)
+        with anyio.fail_after(5):
+            await late.run()  # it was closed
+        await late.audio.aclose()
+        await late.inbox.aclose()
+
+
+# --- stages that misbehave ------------------------------------------------------------------
+
+
+class Deaf:
+    """An ASR that stops taking audio, one way or another."""
+
+    def __init__(self, leaves: bool) -> None:
+        self.leaves = leaves
+
+    async def run(
+        self, hearing: Hearing, source: Source[AsrInput], sink: Sink[Transcript]
+    ) -> None:
+        async with sink:
+            if self.leaves:
+                await source.aclose()
+            else:
+                await anyio.sleep_forever()
+
+
+class Noise:
+    """A VAD that hears speech in everything."""
+
+    async def run(self, source: Source[Audio], sink: Sink[VadFrame]) -> None:
+        async with sink:
+            async for audio in source:
+                await sink.send(VadFrame(audio, 1.0))
+
+
+async def test_an_asr_that_has_no_words_is_given_up_with_a_sentence(tmp_path: Path) -> None:
+    def change(stages: Stages) -> Stages:
+        return replace(stages, asr=Deaf(leaves=False))
+
+    async with calling(tmp_path, change=change) as running:
+        await greeted(running)
+        running.line.say(tone(0.5))
+        trouble = await running.page.wait_for(Trouble)
+        assert trouble.sentence == "asr: no words came; please say it again."
+        running.line.write(Say(text="then I type"))
+        assert "then I type" in (await running.page.wait_for(ReplyEnd, 2)).heard
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_an_asr_that_takes_no_more_audio_ends_the_call_with_a_sentence(
+    tmp_path: Path, leaves: bool
+) -> None:
+    def change(stages: Stages) -> Stages:
+        return replace(stages, asr=Deaf(leaves), vad=Noise())
+
+    async with calling(tmp_path, change=change, pace=0.001) as running:
+        await running.end()
+    [trouble] = running.page.all(Trouble)
+    assert trouble.sentence == "The call cannot go on: asr: it has stopped taking audio"
+
+
+async def test_a_stage_that_breaks_ends_its_own_call_only(tmp_path: Path) -> None:
+    class Broken:
+        async def run(self, source: Source[Audio], sink: Sink[VadFrame]) -> None:
+            raise ValueError("no such frame")
+
+    async with (
+        calling(tmp_path) as well,
+        calling(tmp_path, change=lambda stages: replace(stages, vad=Broken())) as running,
+    ):
+        await running.end()
+        [trouble] = running.page.all(Trouble)
+        assert "The call cannot go on: vad: it broke with ValueError" in trouble.sentence
+        well.line.write(Say(text="are you well?"))
+        assert "are you well?" in (await well.page.wait_for(ReplyEnd, 2)).heard
+
+
+async def test_an_llm_that_breaks_says_sorry_and_the_call_goes_on(tmp_path: Path) -> None:
+    class Broken(Mind):
+        async def warm(self, messages: tuple[Message, ...]) -> None:
+            raise Transient("llm", "nobody answers")
+
+        async def run(self, request: ChatRequest, sink: Sink[LlmEvent]) -> None:
+            raise ZeroDivisionError
+
+    async with calling(
+        tmp_path, change=lambda stages: replace(stages, llm=Broken(()))
+    ) as running:
+        await greeted(running)
+        for count in (2, 3):
+            running.line.write(Say(text="hello"))
+            end = await running.page.wait_for(ReplyEnd, count)
+            assert end.heard == SORRY["en"]
+    assert all(record.error for record in running.records)
+    assert "it broke with ZeroDivisionError" in running.page.all(Trouble)[0].sentence
+
+
+async def test_a_voice_that_fails_hands_over_and_the_record_says_so(tmp_path: Path) -> None:
+    broken = Voiced(0, then=Unusable("tts edge", "403"))
+
+    def change(stages: Stages) -> Stages:
+        return replace(stages, mouths=(Mouth("edge", broken, Voice()), *stages.mouths))
+
+    async with calling(tmp_path, change=change) as running:
+        running.line.write(Say(text="hello"))
+        await running.page.wait_for(ReplyEnd, 2)
+    [record] = running.records
+    assert record.fallbacks == ("tts edge: 403; the voice 'tone' goes on.",)
+    assert record.error is None
+
+
+async def test_the_record_of_a_turn_is_timed_on_one_clock(tmp_path: Path) -> None:
+    begun = monotonic() * 1000
+    async with calling(tmp_path) as running:
+        running.line.say(tone(1.0))
+        playing = await running.page.wait_for(Playing, 2)
+    assert begun < playing.at < monotonic() * 1000
