@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -24,6 +25,8 @@ from agent.trace import Traces, open_traces
 from agent.webrtc import IceSettings, WebRtcLine, answer
 from stages.errors import StageError, UserError
 from stages.models import ModelStore
+
+_log = logging.getLogger(__name__)
 
 BUSY_S = 30
 """Seconds after which a refused caller is told to try again: a short call's length."""
@@ -142,9 +145,11 @@ class CallHouse:
                 return Started(call.name, call.session, answer_sdp)
         raise CallRefused(404, "That call is over; start a new one.")
 
-    async def _run(self, call: Call, line) -> None:  # type: ignore[no-untyped-def]
+    async def _run(self, call: Call, line: WebRtcLine) -> None:
         try:
             await call.run(line)
+        except Exception:
+            _log.exception("call %s ended by a fault of ours; the others go on", call.name)
         finally:
             del self._calls[call.name]
             for old in self._lines.pop(call.name):
