@@ -20,8 +20,10 @@ COMMANDS = {
     "serve": "serve the call page",
     "call": "call an agent with recorded speech",
     "turns": "list the latest turns and their timelines",
+    "report": "show where the time of many turns went; compare two runs",
     "profiles": "list, show, check and make profiles",
     "models": "list, pull and verify models",
+    "asr": "make, import and prepare models of our recogniser",
     "bench": "measure this machine",
 }
 """Name to one line of help; each is a module of ``agent.commands`` with ``add`` and ``run``."""

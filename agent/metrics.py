@@ -11,7 +11,7 @@ Nothing here waits: observing is adding to a few numbers, and reading them is do
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -53,6 +53,8 @@ STALL_S = 0.05
 PULSE_S = 0.05
 """How often the event loop is asked."""
 MINUTE_S = 60.0
+CALLS_KNOWN = 1_000
+"""Calls whose latest turn is remembered; one more, and the oldest is forgotten."""
 
 _LOOP_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -148,8 +150,9 @@ class _Turns:
         self.wasted = counter("speculation_tokens_wasted", "Tokens of replies thrown away")
         self.saved = counter("speculation_saved_seconds", "Wait that prepared replies saved")
         self.early = counter(
-            "early_endpoints", "Turns ended before the caller's last sound", ("profile",)
+            "early_endpoints", "Turns in which the caller was cut off", ("profile",)
         )
+        self._answered: OrderedDict[str, int] = OrderedDict()  # call to its latest turn
         self._zero()
 
     def _zero(self) -> None:
@@ -183,8 +186,16 @@ class _Turns:
             self.errors.labels(stage_of_sentence(record.error)).inc()
         for sentence in record.fallbacks:
             self.fallbacks.labels(stage_of_sentence(sentence)).inc()
-        if record.marks.get("endpoint", 0.0) < 0:
+        if record.marks.get("endpoint", 0.0) < 0 or self._again(record):
             self.early.labels(record.profile).inc()
+
+    def _again(self, record: TurnRecord) -> bool:
+        """Tell whether this turn was answered before: its caller had been cut off."""
+        before = self._answered.pop(record.call, None)
+        self._answered[record.call] = record.turn
+        if len(self._answered) > CALLS_KNOWN:
+            self._answered.popitem(last=False)
+        return before == record.turn
 
     def _guessed(self, record: TurnRecord) -> None:
         guess = record.speculation

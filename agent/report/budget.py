@@ -85,7 +85,7 @@ class Budget(BaseModel):
         ends = figures.endpoints
         if self.early_endpoints is not None:
             if not ends.judged:
-                yield "early_endpoints was not measured: no caller reported its last sound."
+                yield "early_endpoints was not measured: nobody spoke."
             elif ends.early / ends.judged > self.early_endpoints:
                 share, most = ends.early / ends.judged, self.early_endpoints
                 yield f"early_endpoints is {share:.1%}, over the budget of {most:.1%}."

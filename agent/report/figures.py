@@ -63,10 +63,14 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """How well the end of the caller's turn was found, where the caller reported it."""
+    """How well the end of the caller's turn was found.
 
-    judged: int
-    early: int  # decided before the caller's last sound
+    A turn was ended too early if that was decided before the caller's last sound (which only
+    the caller's own end can tell), or if the caller went on and the turn had to begin anew.
+    """
+
+    judged: int  # spoken turns
+    early: int
     wait: Spread | None  # from the last sound to the decision
     vad_error: Spread | None  # absolute: the VAD's end of speech against the caller's
 
@@ -188,12 +192,14 @@ def _stages(chosen: Sequence[TurnRecord]) -> tuple[Stage, ...]:
 
 
 def _endpoints(records: Sequence[TurnRecord]) -> Endpoints:
-    judged = [r for r in records if r.speech_end_source == "caller" and "endpoint" in r.marks]
-    waits = [record.marks["endpoint"] for record in judged]
+    spoken = [r for r in records if r.measured_from == "speech_end" and "endpoint" in r.marks]
+    replies = Counter((record.call, record.turn) for record in spoken)
+    early = {turn for turn, count in replies.items() if count > 1}
+    early |= {(record.call, record.turn) for record in spoken if record.marks["endpoint"] < 0}
     return Endpoints(
-        judged=len(judged),
-        early=sum(wait < 0 for wait in waits),
-        wait=spread(waits),
+        judged=len(replies),
+        early=len(early),
+        wait=spread(record.marks["endpoint"] for record in spoken),
         vad_error=spread(abs(r.vad_error_ms) for r in records if r.vad_error_ms is not None),
     )
 
