@@ -29,6 +29,8 @@ from stages.events import (
     LlmEvent,
     Message,
     PauseContext,
+    Print,
+    Samples,
     Speech,
     Transcript,
     VadFrame,
@@ -43,7 +45,7 @@ S = TypeVar("S")
 Source: TypeAlias = ObjectReceiveStream
 Sink: TypeAlias = ObjectSendStream
 
-Kind: TypeAlias = Literal["vad", "turn", "asr", "llm", "tts"]
+Kind: TypeAlias = Literal["vad", "turn", "asr", "speaker", "llm", "tts"]
 
 
 class Vad(Protocol):
@@ -71,6 +73,15 @@ class Asr(Protocol):
         A final with empty text says that there were no words. Partials that were overtaken
         by a ``Pause`` or ``UtteranceEnd`` are not sent.
         """
+
+
+class Speaker(Protocol):
+    """Tells voices apart."""
+
+    model: str  # which weights; prints of different ones are never compared
+
+    async def embed(self, samples: Samples) -> Print:
+        """Return the print of whoever speaks in these samples."""
 
 
 class Llm(Protocol):

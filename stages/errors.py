@@ -67,11 +67,12 @@ class ModelMissing(UserError):
 class ModelCorrupt(UserError):
     """A model's file is not the one that the catalogue knows."""
 
-    def __init__(self, name: str, file: Path) -> None:
+    def __init__(self, name: str, file: Path, hint: str = "") -> None:
         self.name, self.file = name, file
+        how = hint or f"get it anew with: firstword models pull {name}"
         super().__init__(
             f"The model {name!r} cannot be trusted: {file} is not the file that FirstWord knows"
-            f" (its SHA-256 differs). Get it anew with: firstword models pull {name}"
+            f" (its SHA-256 differs). {how[0].upper()}{how[1:]}"
         )
 
 

@@ -18,6 +18,9 @@ SAMPLE_RATE = 16_000
 Samples: TypeAlias = npt.NDArray[np.float32]
 """Mono audio, shape (n,), -1..1."""
 
+Print: TypeAlias = npt.NDArray[np.float32]
+"""A voice as a direction: shape (dim,), length 1; the product of two is their likeness, -1..1."""
+
 
 # --- the listening lane ---------------------------------------------------------------------
 

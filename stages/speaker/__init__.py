@@ -1,0 +1,1 @@
+"""Who speaks: plug-ins that turn a voice into a print."""
