@@ -96,6 +96,21 @@ class Floor:
         return self.all(kind)[-1]
 
 
+QUICK = knobs(confident_ms=200, doubtful_ms=700, cap_ms=1200)
+
+
+def kinds(actions: list[Action]) -> list[str]:
+    return [type(action).__name__ for action in actions]
+
+
+def replying(floor: Floor, text: str = "Tell me a story.") -> int:
+    reply = floor.turn(text).reply
+    floor.turns.audible(reply)
+    floor.be_silent(300)
+    floor.done.clear()
+    return reply
+
+
 @dataclass
 class Ledger:
     """Checks what holds of every decision, whatever happened before."""

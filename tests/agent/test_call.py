@@ -21,24 +21,10 @@ from agent.messages import (
     ReplyEnd,
     Say,
     Silenced,
-    Trouble,
     Welcome,
 )
-from agent.speak import SORRY
 from stages.audio import silence
-from stages.contracts import Sink, Source
-from stages.errors import Transient, Unusable
-from stages.events import (
-    AsrInput,
-    Audio,
-    ChatRequest,
-    Hearing,
-    LlmEvent,
-    Message,
-    Transcript,
-    VadFrame,
-    Voice,
-)
+from stages.events import Voice
 from tests.agent.calling import PACE_S, Page, Running, calling, tone
 from tests.agent.speaking import Mind, Voiced
 
@@ -294,110 +280,6 @@ async def test_a_caller_who_does_not_come_back_is_gone(tmp_path: Path) -> None:
             await late.run()  # it was closed
         await late.audio.aclose()
         await late.inbox.aclose()
-
-
-# --- stages that misbehave ------------------------------------------------------------------
-
-
-class Deaf:
-    """An ASR that stops taking audio, one way or another."""
-
-    def __init__(self, leaves: bool) -> None:
-        self.leaves = leaves
-
-    async def run(
-        self, hearing: Hearing, source: Source[AsrInput], sink: Sink[Transcript]
-    ) -> None:
-        async with sink:
-            if self.leaves:
-                await source.aclose()
-            else:
-                await anyio.sleep_forever()
-
-
-class Noise:
-    """A VAD that hears speech in everything."""
-
-    async def run(self, source: Source[Audio], sink: Sink[VadFrame]) -> None:
-        async with sink:
-            async for audio in source:
-                await sink.send(VadFrame(audio, 1.0))
-
-
-async def test_an_asr_that_has_no_words_is_given_up_with_a_sentence(tmp_path: Path) -> None:
-    def change(stages: Stages) -> Stages:
-        return replace(stages, asr=Deaf(leaves=False))
-
-    async with calling(tmp_path, change=change) as running:
-        await greeted(running)
-        running.line.say(tone(0.5))
-        trouble = await running.page.wait_for(Trouble)
-        assert trouble.sentence == "asr: no words came; please say it again."
-        running.line.write(Say(text="then I type"))
-        assert "then I type" in (await running.page.wait_for(ReplyEnd, 2)).heard
-
-
-@pytest.mark.parametrize("leaves", [True, False])
-async def test_an_asr_that_takes_no_more_audio_ends_the_call_with_a_sentence(
-    tmp_path: Path, leaves: bool
-) -> None:
-    def change(stages: Stages) -> Stages:
-        return replace(stages, asr=Deaf(leaves), vad=Noise())
-
-    async with calling(tmp_path, change=change, pace=0.001) as running:
-        await running.end()
-    [trouble] = running.page.all(Trouble)
-    assert trouble.sentence == "The call cannot go on: asr: it has stopped taking audio"
-
-
-async def test_a_stage_that_breaks_ends_its_own_call_only(tmp_path: Path) -> None:
-    class Broken:
-        async def run(self, source: Source[Audio], sink: Sink[VadFrame]) -> None:
-            raise ValueError("no such frame")
-
-    async with (
-        calling(tmp_path) as well,
-        calling(tmp_path, change=lambda stages: replace(stages, vad=Broken())) as running,
-    ):
-        await running.end()
-        [trouble] = running.page.all(Trouble)
-        assert "The call cannot go on: vad: it broke with ValueError" in trouble.sentence
-        well.line.write(Say(text="are you well?"))
-        assert "are you well?" in (await well.page.wait_for(ReplyEnd, 2)).heard
-
-
-async def test_an_llm_that_breaks_says_sorry_and_the_call_goes_on(tmp_path: Path) -> None:
-    class Broken(Mind):
-        async def warm(self, messages: tuple[Message, ...]) -> None:
-            raise Transient("llm", "nobody answers")
-
-        async def run(self, request: ChatRequest, sink: Sink[LlmEvent]) -> None:
-            raise ZeroDivisionError
-
-    async with calling(
-        tmp_path, change=lambda stages: replace(stages, llm=Broken(()))
-    ) as running:
-        await greeted(running)
-        for count in (2, 3):
-            running.line.write(Say(text="hello"))
-            end = await running.page.wait_for(ReplyEnd, count)
-            assert end.heard == SORRY["en"]
-    assert all(record.error for record in running.records)
-    assert "it broke with ZeroDivisionError" in running.page.all(Trouble)[0].sentence
-
-
-async def test_a_voice_that_fails_hands_over_and_the_record_says_so(tmp_path: Path) -> None:
-    broken = Voiced(0, then=Unusable("tts edge", "403"))
-
-    def change(stages: Stages) -> Stages:
-        return replace(stages, mouths=(Mouth("edge", broken, Voice()), *stages.mouths))
-
-    async with calling(tmp_path, change=change) as running:
-        running.line.write(Say(text="hello"))
-        await running.page.wait_for(ReplyEnd, 2)
-    [record] = running.records
-    assert record.fallbacks == ("tts edge: 403; the voice 'tone' goes on.",)
-    assert record.error is None
 
 
 async def test_the_record_of_a_turn_is_timed_on_one_clock(tmp_path: Path) -> None:

@@ -1,0 +1,133 @@
+"""Who has the word, whatever happens in whatever order."""
+
+from __future__ import annotations
+
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from agent.decisions import AskFinal, Open, Release
+from agent.turn import FINAL_DEADLINE_MS, NOISE_MS
+from agent.turn_settings import TurnSettings
+from stages.audio import milliseconds_in
+from stages.events import Transcript
+from tests.agent.taking_turns import Floor, Ledger, knobs
+
+WORDS = st.sampled_from(["", "mm", "hello", "and so", "好的", "twenty two", "What now?"])
+
+
+class AnyCall(RuleBasedStateMachine):
+    """Everything that may happen in a call, in any order, late news included."""
+
+    @initialize(
+        settings=st.builds(
+            knobs,
+            interruptible=st.booleans(),
+            speculate=st.booleans(),
+            tries=st.integers(1, 3),
+            start_ms=st.sampled_from([0, 64]),
+            pre_roll_ms=st.sampled_from([0, 320]),
+            longest_ms=st.sampled_from([2000, 30_000]),
+            confident_ms=st.sampled_from([100, 300]),
+        ),
+        frame_ms=st.sampled_from([20, 32]),
+        greeting=st.booleans(),
+    )
+    def begin(self, settings: TurnSettings, frame_ms: int, greeting: bool) -> None:
+        self.floor, self.ledger = Floor(settings, frame_ms), Ledger()
+        self.checked = 0
+        self.over = set[int]()
+        if greeting:
+            self.floor.note(self.floor.turns.greet())
+
+    @rule(ms=st.sampled_from([20, 60, 120, 400, 700, 2500]))
+    def speak(self, ms: int) -> None:
+        self.floor.speak(ms)
+
+    @rule(ms=st.sampled_from([20, 60, 120, 300, 1000, 7000]))
+    def be_silent(self, ms: int) -> None:
+        self.floor.be_silent(ms)
+
+    @rule(ms=st.sampled_from([20, 100]), probability=st.floats(0, 1))
+    def murmur(self, ms: int, probability: float) -> None:
+        self.floor.hear(ms, probability)
+
+    @precondition(lambda self: self.floor.all(AskFinal))
+    @rule(data=st.data(), words=WORDS)
+    def final(self, data: st.DataObject, words: str) -> None:
+        asks = self.floor.all(AskFinal)[-3:]
+        self.floor.final(words, data.draw(st.sampled_from(asks[::-1])))
+
+    @precondition(lambda self: self.floor.all(Open))
+    @rule(words=WORDS, back=st.integers(0, 1))
+    def partial(self, words: str, back: int) -> None:
+        number = self.floor.last(Open).utterance - back
+        said = Transcript(number, words, self.floor.position)
+        self.floor.note(self.floor.turns.transcript(said))
+
+    @precondition(lambda self: self.floor.all(AskFinal))
+    @rule(complete=st.floats(0, 1), back=st.integers(1, 2))
+    def judged(self, complete: float, back: int) -> None:
+        ask = self.floor.all(AskFinal)[-back:][0]
+        self.floor.turns.judged(ask.utterance, ask.at, complete)
+
+    @precondition(lambda self: self.floor.all(Release))
+    @rule(back=st.integers(1, 2))
+    def audible(self, back: int) -> None:
+        self.floor.turns.audible(self.floor.all(Release)[-back:][0].reply)
+
+    @precondition(lambda self: self.floor.all(Release))
+    @rule(back=st.integers(1, 2))
+    def ended(self, back: int) -> None:
+        reply = self.floor.all(Release)[-back:][0].reply
+        if reply == self.ledger.sounding and self.ledger.held:
+            return  # a held reply does not end
+        self.floor.turns.over(reply)
+        if reply == self.ledger.sounding:
+            self.ledger.sounding = None
+
+    @rule(words=WORDS)
+    def typed(self, words: str) -> None:
+        self.floor.write(words)
+
+    @invariant()
+    def every_decision_made_sense(self) -> None:
+        for action in self.floor.done[self.checked :]:
+            self.ledger.enter(action)
+            if isinstance(action, Release):
+                self.released_in_time(action)
+        self.checked = len(self.floor.done)
+
+    def released_in_time(self, release: Release) -> None:
+        if release.endpoint is None or release.speech_end is None:
+            return
+        chosen = self.floor.settings
+        waited = milliseconds_in(release.endpoint - release.speech_end)
+        forced = release.endpoint == release.speech_end
+        assert forced or waited >= min(chosen.confident_ms, chosen.cap_ms)
+        # unconfirmed blips are passed over, the last of them up to start_ms long
+        slack = FINAL_DEADLINE_MS + chosen.start_ms + 120 + 2 * self.floor.frame_ms
+        assert waited <= max(chosen.cap_ms, NOISE_MS) + slack
+        assert release.text
+
+    @invariant()
+    def it_knows_when_it_is_busy(self) -> None:
+        busy = self.ledger.open is not None or self.ledger.sounding is not None
+        assert self.floor.turns.busy == busy
+        assert busy or not self.ledger.prepared
+
+    def teardown(self) -> None:
+        """In silence everything comes to its end, but the reply that plays."""
+        if hasattr(self, "floor"):
+            for _ in range(40):
+                self.floor.be_silent(250)
+            self.every_decision_made_sense()
+            assert self.ledger.open is None
+            assert not self.ledger.prepared
+            assert not self.ledger.held
+
+
+AnyCall.TestCase.settings = hypothesis_settings(
+    max_examples=120, stateful_step_count=40, deadline=None
+)
+TestAnyCall = AnyCall.TestCase

@@ -1,0 +1,146 @@
+"""Who has the word when both speak: holds, interruptions, and callers who were cut off."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.decisions import (
+    GoOn,
+    Hold,
+    Interrupt,
+    Release,
+)
+from agent.turn import FINAL_DEADLINE_MS, NOISE_MS
+from tests.agent.taking_turns import QUICK, Floor, kinds, knobs, replying
+
+
+@pytest.fixture(params=[20, 32], ids=["20 ms frames", "32 ms frames"])
+def floor(request: pytest.FixtureRequest) -> Floor:
+    return Floor(QUICK, request.param)
+
+
+# --- over a reply ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", ["", "mm-hm", "嗯", "Okay.", "嗯嗯，对"])
+def test_a_cough_or_a_nod_over_a_reply_only_holds_it(floor: Floor, words: str) -> None:
+    reply = replying(floor)
+    floor.speak(260)
+    assert kinds(floor.done) == ["Open", "Hold"]
+    floor.partial(words)
+    floor.be_silent(140)
+    floor.final(words)
+    floor.judge(1.0)  # however complete it sounds
+    floor.be_silent(NOISE_MS)
+    assert kinds(floor.done) == ["Open", "Hold", "AskFinal", "GoOn", "Close"]
+    assert floor.last(GoOn).reply == reply
+
+
+def test_a_nod_is_no_answer_even_where_answers_are_quick() -> None:
+    floor = Floor(knobs(confident_ms=100, doubtful_ms=100))
+    replying(floor)
+    floor.speak(200)
+    floor.be_silent(100)
+    floor.final("yeah")
+    floor.judge(1.0)
+    floor.be_silent(1000)
+    assert floor.all(Interrupt) == []
+    assert floor.all(Release) == []
+    assert len(floor.all(GoOn)) == 1
+
+
+def test_a_reply_held_for_words_that_never_come_goes_on(floor: Floor) -> None:
+    replying(floor)
+    floor.speak(260)
+    floor.be_silent(QUICK.cap_ms + FINAL_DEADLINE_MS + 100)
+    assert kinds(floor.done)[-2:] == ["GoOn", "Close"]
+
+
+def test_words_take_the_word(floor: Floor) -> None:
+    reply = replying(floor)
+    floor.be_silent(200)
+    start = floor.position
+    floor.speak(200)
+    assert floor.partial("no wait") == [Interrupt(reply, start)]
+    floor.be_silent(140)
+    floor.final("No wait.")
+    floor.be_silent(1200)
+    assert (floor.last(Release).text, floor.last(Release).turn) == ("No wait.", 2)
+
+
+def test_enough_speech_takes_the_word_before_any_words(floor: Floor) -> None:
+    reply = replying(floor)
+    floor.speak(QUICK.interrupt_ms - 60)
+    assert floor.all(Interrupt) == []
+    floor.speak(100)
+    assert [action.reply for action in floor.all(Interrupt)] == [reply]
+
+
+def test_a_character_that_is_not_interruptible_speaks_on() -> None:
+    floor = Floor(knobs(interruptible=False))
+    reply = replying(floor)
+    floor.speak(1500)
+    floor.partial("stop it now")
+    floor.be_silent(140)
+    floor.final("Stop it now.")
+    floor.be_silent(2000)
+    assert kinds(floor.done) == ["Open", "AskFinal", "Close"]
+    floor.turns.over(reply)
+    assert floor.turn("Thank you.").turn == 2
+
+
+def test_words_that_outlast_an_uninterruptible_reply_are_answered() -> None:
+    floor = Floor(knobs(interruptible=False))
+    reply = replying(floor)
+    floor.speak(500)
+    floor.turns.over(reply)
+    floor.speak(500)
+    floor.be_silent(140)
+    floor.final("And then?")
+    floor.be_silent(2000)
+    assert floor.last(Release).text == "And then?"
+
+
+# --- cut off --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("interruptible", [True, False])
+def test_a_caller_who_was_cut_off_says_one_turn(floor: Floor, interruptible: bool) -> None:
+    floor.settings = floor.turns.settings = knobs(interruptible=interruptible)
+    first = floor.turn("Book a table for")
+    floor.speak(300)
+    floor.partial("two people")
+    assert floor.last(Interrupt).reply == first.reply
+    assert floor.turns.said_with("two") == "Book a table for two"
+    floor.be_silent(140)
+    floor.final("two people.")
+    floor.be_silent(2000)
+    second = floor.last(Release)
+    assert (second.turn, second.text) == (first.turn, "Book a table for two people.")
+    assert second.reply > first.reply
+
+
+def test_a_long_cough_before_the_reply_does_not_leave_the_caller_without_it(floor: Floor) -> None:
+    first = floor.turn("What is the time?")
+    floor.speak(QUICK.interrupt_ms + 100)
+    assert floor.last(Interrupt).reply == first.reply
+    floor.be_silent(140)
+    floor.final("")
+    floor.be_silent(QUICK.cap_ms)
+    again = floor.last(Release)
+    assert again.reply > first.reply
+    assert (again.turn, again.text) == (first.turn, "What is the time?")
+
+
+def test_nor_does_a_cough_whose_words_never_come(floor: Floor) -> None:
+    floor.turn("What is the time?")
+    floor.speak(QUICK.interrupt_ms + 100)
+    floor.be_silent(QUICK.cap_ms + FINAL_DEADLINE_MS + 100)
+    assert [release.text for release in floor.all(Release)] == ["What is the time?"] * 2
+
+
+def test_hold_comes_before_interrupt(floor: Floor) -> None:
+    replying(floor)
+    floor.speak(1000)
+    assert kinds(floor.done) == ["Open", "Hold", "Interrupt"]
+    assert len(floor.all(Hold)) == 1
