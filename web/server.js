@@ -23,10 +23,9 @@ function headers() {
   return token ? { ...plain, Authorization: `Bearer ${token}` } : plain;
 }
 
-async function ask(method, path, body, deadline = DEADLINE) {
-  let response;
+async function reach(method, path, body, deadline) {
   try {
-    response = await fetch(path, {
+    return await fetch(path, {
       method,
       headers: headers(),
       body: body && JSON.stringify(body),
@@ -36,10 +35,25 @@ async function ask(method, path, body, deadline = DEADLINE) {
   } catch (error) {
     throw new ServerError(0, error.message);
   }
+}
+
+async function ask(method, path, body, deadline = DEADLINE) {
+  const response = await reach(method, path, body, deadline);
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer;
+  throw refused(response, answer);
+}
+
+function refused(response, answer) {
   const seconds = Number(response.headers.get("Retry-After"));
-  throw new ServerError(response.status, answer.error ?? "", seconds > 0 ? seconds : null);
+  return new ServerError(response.status, answer.error ?? "", seconds > 0 ? seconds : null);
+}
+
+/** What is no JSON, such as the report. */
+export async function text(path) {
+  const response = await reach("GET", path, undefined, 2 * DEADLINE);
+  if (response.ok) return response.text();
+  throw refused(response, await response.json().catch(() => ({})));
 }
 
 export const info = () => ask("GET", "/api/info");

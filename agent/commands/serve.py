@@ -15,7 +15,9 @@ from agent.commands import models
 from agent.engines import models_of
 from agent.errors import NotPossible
 from agent.profile import Profile, default_id, load, load_all
-from agent.server import ServeSettings, serve, until_signal
+from agent.report.page import fragment, style
+from agent.report.select import from_store
+from agent.server import Figures, ServeSettings, serve, until_signal
 from agent.webrtc import IceServer, IceSettings
 from stages.models import ModelStore
 
@@ -127,7 +129,13 @@ async def _serve(
         limit=options.max_calls, default_profile=options.profile, ice=ice
     ) as calls:
         await calls.warm(profile)
-        return await until_signal(partial(serve, settings, calls, load_all, started=_say), calls)
+        figures = Figures(calls.metrics.text, _report, style())
+        serving = partial(serve, settings, calls, load_all, started=_say, figures=figures)
+        return await until_signal(serving, calls)
+
+
+def _report(conditions: dict[str, str]) -> str:
+    return fragment(from_store(conditions))
 
 
 def _say(address: str) -> None:

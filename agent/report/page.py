@@ -28,7 +28,7 @@ from agent.report.figures import (
 from agent.report.select import Selection
 from agent.timeline import TurnRecord
 
-SLOWEST = 4
+SLOWEST = 3
 LISTED = 500
 """Turns in the list, at most: the latest."""
 

@@ -223,7 +223,7 @@ def cumulative(sides: Mapping[str, Sequence[float]]) -> Markup:
     floor, high = 170.0, 150.0
     scale = (WIDTH - _LEFT - _RIGHT) / top
     _ticks(canvas, top, scale, _LEFT, floor)
-    for share in (0.5, 0.95, 1.0):
+    for share in (0.25, 0.5, 0.75, 1.0):
         y = floor - high * share
         canvas.line(_LEFT, y, WIDTH - _RIGHT, y, "grid")
         canvas.text(_LEFT - 5, y + 4, f"{share:.0%}", "end")
