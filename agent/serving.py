@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import anyio
 from anyio.abc import Process
@@ -19,18 +21,24 @@ STOP_S = 15.0
 
 
 @asynccontextmanager
-async def own_agent(profile: str, more: Sequence[str] = ()) -> AsyncIterator[str]:
+async def own_agent(
+    profile: str, more: Sequence[str] = (), state: Path | None = None
+) -> AsyncIterator[str]:
     """Serve a profile on a free loopback port and give the address; it ends with the block.
 
     Args:
         profile: the character's id.
         more: further arguments of ``firstword serve``.
+        state: where it keeps its turns; none: with the user's own.
 
     Raises:
         NotPossible: the server did not start.
     """
     command = [sys.executable, "-m", "agent", "serve", "--port", "0", "--profile", profile, *more]
-    async with await anyio.open_process(command, stdout=subprocess.PIPE, stderr=None) as process:
+    environment = dict(os.environ) | ({"FIRSTWORD_STATE": str(state)} if state else {})
+    async with await anyio.open_process(
+        command, stdout=subprocess.PIPE, stderr=None, env=environment
+    ) as process:
         try:
             yield await _address(process)
         finally:

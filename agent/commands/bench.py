@@ -7,7 +7,9 @@ import importlib
 
 BENCHES = {
     "overhead": "what the pipeline adds to the delays of its stages",
+    "latency": "what a caller waits for, over real WebRTC, and where the time goes",
     "media": "what the wire adds, and how many calls a core carries",
+    "asr": "how many calls a core hears, beside sherpa-onnx",
 }
 """Name to one line of help; each is a module of ``agent.bench`` with ``add`` and ``run``."""
 

@@ -1,0 +1,296 @@
+"""What a caller waits for: the agent in its own process, called over real WebRTC, heard by ear.
+
+Recorded speech is spoken to it, one recording a turn, by as many callers at once as asked. Each
+turn is measured at the caller (from the last speech sample to the first audible one of the
+reply) and split by the agent's own marks. A false endpoint is a recording whose turn the agent
+ended before its last speech sample: it was answered in more than one piece, began a reply that
+the rest of the recording cut off, or says so by its own mark.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import anyio
+import psutil
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from agent import caller
+from agent.bench.figures import percentiles
+from agent.caller import CallResult
+from agent.commands import models as models_command
+from agent.commands.demo import recordings
+from agent.engines import models_of
+from agent.errors import NotPossible
+from agent.messages import ReplyEnd, ToPage
+from agent.profile import default_id, load
+from agent.report.figures import ORDER
+from agent.serving import own_agent
+from stages.models import ModelStore
+
+TURNS = 20
+A_CALL = 6
+"""Turns of one call, at most: callers come and go, and a small model loses itself in long ones."""
+STAGGER_S = 1.3
+"""Between the beginnings of calls at once: people do not speak in step."""
+
+_SPEECH = Path(__file__).resolve().parents[3] / "shared" / "speech" / "dev" / "en_assistant"
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where it was measured."""
+
+    cpu: str
+    cores: int
+    load: float  # of one minute, before: what others were doing
+
+    def __str__(self) -> str:
+        """Return it as a line for people."""
+        return f"{self.cpu}, {self.cores} cores, load before {self.load:.2f}"
+
+
+@dataclass(slots=True)
+class Told:
+    """What a call's messages said of its replies."""
+
+    ended: Counter[int] = field(default_factory=Counter)  # replies, by turn
+
+    def take(self, message: ToPage) -> None:
+        """Take a message of the agent."""
+        if isinstance(message, ReplyEnd):
+            self.ended[message.turn] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What so many calls at once brought; times are milliseconds."""
+
+    calls: int
+    turns: int
+    heard_ms: tuple[float, ...]
+    stages: dict[str, tuple[float, ...]]
+    false_endpoints: int
+    failures: tuple[str, ...]
+    records: tuple[dict[str, Any], ...] = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON knows it."""
+        return {
+            "calls": self.calls,
+            "turns": self.turns,
+            "heard_ms": _figures(self.heard_ms),
+            "stages": {name: _figures(values) for name, values in self.stages.items()},
+            "false_endpoints": self.false_endpoints,
+            "failures": list(self.failures),
+        }
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Describe the benchmark's arguments."""
+    parser.add_argument(
+        "--turns", type=int, default=TURNS, metavar="N", help="of each caller (%(default)s)"
+    )
+    parser.add_argument("--say", nargs="+", type=Path, metavar="FILE", help="recordings to speak")
+    parser.add_argument("--profile", help="who answers (default: the default one)")
+    parser.add_argument(
+        "--calls", nargs="+", type=int, default=[1], metavar="N", help="callers at once (1)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, and print; 1 when a turn failed.
+
+    Raises:
+        NotPossible: the agent does not start, or a number is no number of calls.
+    """
+    if options.turns < 1 or min(options.calls) < 1:
+        raise NotPossible("--turns and --calls must be at least 1.")
+    machine = look_around()
+    console = Console(stderr=options.json, highlight=False)
+    profile = load(options.profile or default_id())
+    models_command.bring_missing(ModelStore(), models_of(profile), console)
+
+    async def rounds() -> list[Round]:
+        with tempfile.TemporaryDirectory() as folder:
+            state = Path(folder)
+            files = options.say or await spoken(state)
+            return await measure(profile.id, files, options.turns, options.calls, state)
+
+    taken = anyio.run(rounds, backend_options={"use_uvloop": True})
+    if options.json:
+        _print_json(taken, machine)
+    else:
+        _print(console, taken, machine)
+    return 1 if any(each.failures for each in taken) else 0
+
+
+async def spoken(folder: Path) -> list[Path]:
+    """Return human requests where they lie beside the project, else what the demo says."""
+    found = sorted(_SPEECH.glob("*.flac")) if _SPEECH.is_dir() else []
+    return found or await recordings(folder)
+
+
+async def measure(
+    profile: str,
+    files: Sequence[Path],
+    turns: int,
+    calls: Sequence[int],
+    state: Path,
+) -> list[Round]:
+    """Measure a profile with so many callers at once, a round each, after one turn to warm up.
+
+    Args:
+        profile: its id.
+        files: recordings; each caller begins elsewhere in them, and begins anew at their end.
+        turns: of each caller.
+        calls: callers at once, a round each.
+        state: a folder for the turns, so that they do not mix with those of the user.
+
+    Raises:
+        NotPossible: the agent does not start, or refuses a call.
+    """
+    async with own_agent(profile, ["--max-calls", str(max(calls))], state) as url:
+        await caller.place(url, files[:1], profile=profile)
+        return [await _round(url, profile, files, turns, count) for count in calls]
+
+
+async def _round(
+    url: str, profile: str, files: Sequence[Path], turns: int, count: int
+) -> Round:
+    heard: list[tuple[CallResult, Told]] = []
+    async with anyio.create_task_group() as tasks:
+        for number in range(count):
+            # Each begins elsewhere in the list, so that they do not say the same at once.
+            begin = number * len(files) // count
+            chosen = list(islice(cycle(files), begin, begin + turns))
+            talking = partial(_caller, url, profile, chosen, heard)
+            tasks.start_soon(talking, number * STAGGER_S)
+    return _sum_up(count, heard)
+
+
+async def _caller(
+    url: str,
+    profile: str,
+    files: Sequence[Path],
+    heard: list[tuple[CallResult, Told]],
+    wait: float,
+) -> None:
+    """Say everything, in calls of ``A_CALL`` turns."""
+    await anyio.sleep(wait)
+    for begin in range(0, len(files), A_CALL):
+        told = Told()
+        say = files[begin : begin + A_CALL]
+        result = await caller.place(url, say, profile=profile, on_message=told.take)
+        heard.append((result, told))
+
+
+def _sum_up(count: int, heard: Sequence[tuple[CallResult, Told]]) -> Round:
+    turns = [turn for result, _ in heard for turn in result.turns]
+    records = [turn.timeline for turn in turns if turn.timeline]
+    spans = [(str(name), float(ms)) for record in records for name, ms in record["spans"]]
+    return Round(
+        calls=count,
+        turns=len(turns),
+        heard_ms=tuple(turn.heard_ms for turn in turns if turn.heard_ms is not None),
+        stages={
+            name: tuple(ms for span, ms in spans if span == name)
+            for name in ORDER
+            if any(span == name for span, _ in spans)
+        },
+        false_endpoints=sum(false_endpoints(result, told.ended) for result, told in heard),
+        failures=tuple(failure for result, _ in heard for failure in result.failures),
+        records=tuple(records),
+    )
+
+
+def false_endpoints(result: CallResult, ended: Counter[int]) -> int:
+    """Count the recordings whose turn the agent ended before their last speech sample.
+
+    Args:
+        result: a call without barge-in, so that nothing but a false endpoint makes two replies.
+        ended: replies that ended, by turn; the agent numbers turns from 1.
+    """
+    false, before = 0, 0
+    for turn in result.turns:
+        if turn.turn is None:
+            continue
+        replies = sum(ended[number] for number in range(before + 1, turn.turn + 1))
+        early = (turn.timeline or {}).get("marks", {}).get("endpoint", 0.0) < 0
+        false += int(replies > 1 or early)
+        before = turn.turn
+    return false
+
+
+def look_around() -> Machine:
+    """Return the machine as it is before anything is measured."""
+    return Machine(_cpu(), os.cpu_count() or 1, round(psutil.getloadavg()[0], 2))
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+# --- what is shown --------------------------------------------------------------------------
+
+
+def _figures(values: Sequence[float]) -> dict[str, float | int | None]:
+    if not values:
+        return {"p50": None, "p95": None, "n": 0}
+    p50, p95 = percentiles(values, (50, 95))
+    return {"p50": p50, "p95": p95, "n": len(values)}
+
+
+def _print_json(rounds: Sequence[Round], machine: Machine) -> None:
+    """Print the first round at the top, as one call is what most ask for, and all of them."""
+    shown = rounds[0].to_dict() | {
+        "machine": {"cpu": machine.cpu, "cores": machine.cores, "load": machine.load},
+        "rounds": [each.to_dict() for each in rounds],
+        "records": [record for each in rounds for record in each.records],
+    }
+    Console(highlight=False, soft_wrap=True).print_json(json.dumps(shown))
+
+
+def _print(console: Console, rounds: Sequence[Round], machine: Machine) -> None:
+    title = "Where the wait went, p50 / p95 (ms)"
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("")
+    for each in rounds:
+        table.add_column(f"{each.calls} {'call' if each.calls == 1 else 'calls'}", justify="right")
+    for name in (name for name in ORDER if any(name in each.stages for each in rounds)):
+        table.add_row(name, *(_cell(each.stages.get(name, ())) for each in rounds))
+    table.add_section()
+    table.add_row("heard", *(_cell(each.heard_ms) for each in rounds), style="bold")
+    table.add_row("turns heard", *(f"{len(each.heard_ms)} of {each.turns}" for each in rounds))
+    table.add_row("false endpoints", *(str(each.false_endpoints) for each in rounds))
+    console.print(table)
+    console.print(str(machine), style="dim")
+    for each in rounds:
+        for failure in each.failures:
+            console.print(failure, style="bold red", markup=False)
+
+
+def _cell(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    p50, p95 = percentiles(values, (50, 95))
+    return f"{p50:.0f} / {p95:.0f}"

@@ -1,0 +1,64 @@
+"""Budgets: what makes a user's CI fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.errors import NotPossible
+from agent.report import Budget, summarise
+from tests.agent.report.turns import turn
+
+
+def budget(tmp_path: Path, text: str) -> Budget:
+    file = tmp_path / "budget.yaml"
+    file.write_text(text)
+    return Budget.load(file)
+
+
+def test_what_is_within_the_budget_is_not_told(tmp_path: Path) -> None:
+    limits = budget(tmp_path, "heard: {p50: 650}\nstages: {endpoint: {p95: 300}}\nfailed: 0\n")
+    assert limits.broken(summarise([turn(1), turn(2)])) == []
+
+
+def test_everything_over_the_budget_is_told(tmp_path: Path) -> None:
+    limits = budget(tmp_path, "heard: {p50: 450, p95: 800}\nstages: {tts: {p50: 20}}\nfailed: 0\n")
+    told = limits.broken(summarise([turn(1), turn(2, error="llm: no")]))
+    assert told == [
+        "heard p50 is 600 ms, over the budget of 450.",
+        "tts p50 is 60 ms, over the budget of 20.",
+        "1 turns failed, over the budget of 0.",
+    ]
+
+
+def test_what_was_not_measured_does_not_pass(tmp_path: Path) -> None:
+    limits = budget(tmp_path, "heard: {p50: 450}\nbarge_in: {p95: 200}\n")
+    told = limits.broken(summarise([turn(1, heard_ms=None)]))
+    assert told == [
+        "heard p50 was not measured, and its budget is 450 ms.",
+        "barge_in p95 was not measured, and its budget is 200 ms.",
+    ]
+
+
+def test_cutting_callers_off_has_a_budget_too(tmp_path: Path) -> None:
+    limits = budget(tmp_path, "early_endpoints: 0.05\n")
+    turns = [turn(1, marks={"endpoint": -5.0}), *(turn(n) for n in range(2, 11))]
+    assert limits.broken(summarise(turns)) == [
+        "early_endpoints is 10.0%, over the budget of 5.0%."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("herd: {p50: 1}", "herd: Extra inputs are not permitted"),
+        ("heard: {p50: fast}", "heard.p50: Input should be a valid number"),
+        ("stages: {brain: {p50: 1}}", "names the stage 'brain'; there are: endpoint, asr"),
+        ("heard: [", "cannot be read"),
+    ],
+)
+def test_a_budget_that_means_nothing_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(NotPossible) as caught:
+        budget(tmp_path, text)
+    assert sentence in str(caught.value)

@@ -1,0 +1,88 @@
+"""Figures of turns: what is put together, and what never is."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.report import summarise
+from tests.agent.report.turns import guessed, turn
+
+
+def test_the_means_of_the_stages_add_up_to_the_mean_of_the_whole() -> None:
+    figures = summarise([turn(n, heard_ms=600.0 + 37 * n) for n in range(1, 20)] + [guessed(20)])
+    assert figures.total is not None
+    assert figures.measure == "heard"
+    added = sum(stage.adds for stage in figures.stages)
+    assert added == pytest.approx(figures.total.mean, abs=0.5)
+
+
+def test_percentiles_are_those_of_the_turns() -> None:
+    figures = summarise([turn(n, heard_ms=570.0 + n) for n in range(1, 102)])
+    assert figures.total is not None
+    assert (figures.total.n, figures.total.p50, figures.total.p90) == (101, 621.0, 661.0)
+    assert (figures.total.p95, figures.total.p99) == (666.0, 670.0)
+
+
+def test_a_turn_without_an_ear_is_not_put_with_those_that_were_heard() -> None:
+    figures = summarise([turn(1), turn(2), turn(3, heard_ms=None)])
+    assert figures.total is not None
+    assert (figures.total.n, figures.total.p50) == (2, 600.0)
+    assert (figures.others["playout"].n, figures.others["playout"].p50) == (1, 570.0)
+
+
+def test_where_nobody_listened_the_headline_says_so() -> None:
+    figures = summarise([turn(1, heard_ms=None)])
+    assert figures.measure == "playout"
+    assert not figures.others
+
+
+def test_a_stage_that_had_no_part_in_some_turns_still_adds_its_share() -> None:
+    without_asr = turn(2, spans=(("endpoint", 300.0), ("tts", 300.0)))
+    figures = summarise([turn(1), without_asr])
+    asr = next(stage for stage in figures.stages if stage.name == "asr")
+    assert (asr.spread.n, asr.spread.p50, asr.adds) == (1, 50.0, 25.0)
+
+
+def test_guesses_are_counted_with_what_they_cost_and_saved() -> None:
+    guesses = summarise([guessed(1), turn(2)]).guesses
+    assert (guesses.turns, guesses.tries, guesses.hits, guesses.misses) == (1, 2, 1, 1)
+    assert guesses.tokens_wasted == 7
+    assert guesses.saved_ms == pytest.approx(200.0)
+
+
+def test_a_caller_who_was_cut_off_is_counted_once_a_turn() -> None:
+    cut_by_mark = turn(1, marks={"speech_end": 0.0, "endpoint": -120.0})
+    began_anew = [turn(2, reply=2, interrupted=True), turn(2, reply=3)]
+    ends = summarise([cut_by_mark, *began_anew, turn(3)]).endpoints
+    assert (ends.early, ends.judged) == (2, 3)
+
+
+def test_errors_and_fallbacks_are_counted_and_laid_at_the_right_door() -> None:
+    failed = turn(1, error="llm openai: the server said 500", first_response_ms=None)
+    voice = turn(2, fallbacks=("tts edge: no answer; the voice 'hibari' goes on.",))
+    figures = summarise([failed, voice, voice])
+    assert figures.errors == {"llm openai: the server said 500": 1}
+    assert figures.fallbacks == {"tts edge: no answer; the voice 'hibari' goes on.": 2}
+    doors = {group.name: (group.failed, group.fallbacks) for group in figures.by_engine}
+    assert doors["llm smollm"] == (1, 0)
+    assert doors["tts hibari"] == (0, 2)
+    assert doors["asr moonshine"] == (0, 0)
+
+
+def test_groups_hold_the_turns_of_a_profile_an_engine_and_a_day() -> None:
+    late = "2026-11-24T09:00:00.000+00:00"
+    figures = summarise([turn(1), turn(2, profile="wren"), turn(3, started_at=late)])
+    profiles = {group.name: group.turns for group in figures.by_profile}
+    assert profiles == {"robin": 2, "wren": 1}
+    assert [group.name for group in figures.by_day] == ["2026-11-23", "2026-11-24"]
+    engines = {group.name: group.total for group in figures.by_engine}
+    llm = engines["llm smollm"]
+    assert llm is not None
+    assert llm.p50 == 150.0  # first token and first clause are both the LLM's
+
+
+def test_no_turns_are_no_error() -> None:
+    figures = summarise([])
+    assert figures.total is None
+    assert figures.measure is None
+    assert figures.endpoints.judged == 0
