@@ -36,7 +36,8 @@ class Fbank:
     def __call__(self, samples: Samples) -> Frames:
         """Return every frame that lies within ``samples``, shape (n, mels)."""
         bank = knf.OnlineFbank(self._options)
-        bank.accept_waveform(self._front.sample_rate, samples * self._front.scale)
+        # A list: the binding reads one twice as fast as an array.
+        bank.accept_waveform(self._front.sample_rate, (samples * self._front.scale).tolist())
         bank.input_finished()
         count = bank.num_frames_ready
         if not count:

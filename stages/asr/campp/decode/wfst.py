@@ -16,7 +16,7 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from stages.asr.campp.decode.hypothesis import Decoder, Hypothesis, LogProbs, Piece
+from stages.asr.campp.decode.hypothesis import Hypothesis, LogProbs, Piece
 from stages.asr.campp.graph import Graph
 from stages.asr.campp.options import CamppOptions
 from stages.errors import Transient, Unusable, UserError
@@ -189,7 +189,7 @@ class Wfst:
 
 
 @asynccontextmanager
-async def open_wfst(options: CamppOptions, graph: Graph) -> AsyncIterator[Callable[[], Decoder]]:
+async def open_wfst(options: CamppOptions, graph: Graph) -> AsyncIterator[Callable[[], Wfst]]:
     """Start the processes; yield what makes decoders, each with the process least in use.
 
     Raises:

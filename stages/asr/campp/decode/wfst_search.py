@@ -151,7 +151,8 @@ class Search:
 
     def _runs(self, path: list[int]) -> list[tuple[int, int, int]]:
         """Every token of a path with its first and last frame."""
-        runs, previous = [], self._rules.blank
+        runs: list[tuple[int, int, int]] = []
+        previous = self._rules.blank
         for token, frame in zip(path, self._places, strict=False):
             if token == previous != self._rules.blank:
                 runs[-1] = (token, runs[-1][1], frame)

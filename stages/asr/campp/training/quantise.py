@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import warnings
 from pathlib import Path
@@ -28,10 +29,23 @@ def quantise(source: Path, target: Path) -> None:
     geometry, tokens = read(str(source), metadata)
     if geometry.weights != "float32":
         raise NotAModel(str(source), "it is INT8 already")
-    with tempfile.TemporaryDirectory(prefix="firstword-int8-") as folder:
+    products(source, target)
+    copy = onnx.load(str(target))
+    changed = write(geometry.model_copy(update={"weights": "int8"}), tokens)
+    del copy.metadata_props[:]
+    onnx.helper.set_model_props(copy, {**metadata, METADATA_KEY: changed[METADATA_KEY]})
+    onnx.save(copy, str(target))
+
+
+def products(source: Path, target: Path) -> None:
+    """Write a copy of any ONNX model with its products of weights in INT8; target may be source."""
+    model = onnx.load(str(source))
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    with tempfile.TemporaryDirectory(prefix="firstword-int8-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)  # it recommends a pass that the exporter has done
         made = Path(folder, "int8.onnx")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        try:
             quantize_dynamic(
                 str(source),
                 str(made),
@@ -40,10 +54,11 @@ def quantise(source: Path, target: Path) -> None:
                 op_types_to_quantize=["MatMul", "Gemm"],
                 nodes_to_exclude=left_alone(model),
             )
+        finally:
+            logging.disable(logging.NOTSET)
         copy = onnx.load(str(made))
-    changed = write(geometry.model_copy(update={"weights": "int8"}), tokens)
     del copy.metadata_props[:]
-    onnx.helper.set_model_props(copy, {**metadata, METADATA_KEY: changed[METADATA_KEY]})
+    onnx.helper.set_model_props(copy, metadata)
     onnx.save(copy, str(target))
 
 
