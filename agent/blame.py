@@ -24,3 +24,11 @@ def blamed(stage: str) -> Iterator[None]:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         raise Unusable(stage, f"it broke with {error!r}") from error
+
+
+def first_sentence(group: BaseExceptionGroup[StageError]) -> str:
+    """Return the first failure of a group as a sentence."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)

@@ -7,22 +7,32 @@ lost ends both lanes, and the call waits a while for the caller to come back on 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import anyio
 from anyio.abc import TaskGroup
-from anyio.streams.memory import MemoryObjectSendStream
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from agent.blame import blamed
+from agent.blame import blamed, first_sentence
 from agent.engines import Stages
+from agent.errors import CallRefused
 from agent.history import History
 from agent.line import Line
 from agent.listen import Ears
-from agent.messages import HangUp, HeardReply, Say, Silenced, Trouble, Welcome
+from agent.messages import (
+    HangUp,
+    HeardReply,
+    Say,
+    Silenced,
+    Switch,
+    Switched,
+    Trouble,
+    Welcome,
+)
 from agent.profile import Profile
 from agent.replies import Replies
-from agent.speak import first_sentence
 from agent.timeline import TurnRecord
 from agent.turn import Turns
 from stages.contracts import Sink, Source
@@ -37,6 +47,8 @@ CLOSE_S = 3.0
 """How long letting go of a line may take; a line's own deadline is shorter."""
 BEHIND = 1_600
 """Pieces of audio (20 to 32 ms) that ASR may be behind; one that is further behind has stopped."""
+TO_SAY = 16
+"""Texts from outside that may wait for a moment in which nobody has the word."""
 
 
 @dataclass(eq=False)
@@ -46,6 +58,7 @@ class Call:
     Args:
         keep: takes the record of every turn; never waits.
         come_back_s: how long a lost caller may take to come back.
+        cast: finds a character by its id and opens its stages; raises ``CallRefused``.
     """
 
     name: str
@@ -54,12 +67,18 @@ class Call:
     stages: Stages
     keep: Callable[[TurnRecord], None]
     come_back_s: float = COME_BACK_S
+    cast: Callable[[str], Awaitable[tuple[Profile, Stages]]] | None = None
     line: Line | None = None
     _turn: int = 1
     _reply: int = 1
     _over: bool = False
     _next: anyio.Event = field(default_factory=anyio.Event)  # a line has come, or none will
     _rest: anyio.Event = field(default_factory=anyio.Event)  # no turn is under way
+    _to_say: deque[str] = field(default_factory=deque)
+    _ears_now: Ears | None = None
+    _casting: anyio.Lock = field(default_factory=anyio.Lock)
+    _hearing: anyio.CancelScope = field(default_factory=anyio.CancelScope)  # of the ASR that runs
+    _hears_anew: bool = False  # another ASR is wanted, at the next rest
 
     def __post_init__(self) -> None:
         self.history = History(self.profile.opening())
@@ -90,6 +109,40 @@ class Call:
         self._next.set()
         if self.line is not None:
             await self.line.close(reason)
+
+    def say(self, text: str) -> bool:
+        """Have the character say a text once nobody has the word; false if ``TO_SAY`` wait."""
+        if len(self._to_say) >= TO_SAY:
+            return False
+        self._to_say.append(text)
+        return True
+
+    async def switch(self, profile_id: str) -> None:
+        """Go on as another character: its voice from the next clause, its mind from the next turn.
+
+        It listens with its own ASR from the next rest on; the VAD stays. Cancelled, it goes on
+        as it was.
+
+        Raises:
+            CallRefused: there is no such character, or its stages cannot be opened.
+        """
+        if self.cast is None:
+            raise CallRefused(503, "This call cannot change its character.")
+        async with self._casting:
+            profile, stages = await self.cast(profile_id)
+            self.become(profile, stages)
+
+    def become(self, profile: Profile, stages: Stages) -> None:
+        """Go on as this character, with stages that are open."""
+        hears = (self.stages.asr, self.profile.asr.hearing)
+        self.profile, self.stages = profile, stages
+        self._hears_anew = self._hears_anew or hears != (stages.asr, profile.asr.hearing)
+        self.history.opening = profile.opening()
+        if self._ears_now is not None:
+            self._ears_now.switch(profile, stages)
+            self._ears_now.tasks.start_soon(self._warm)
+        if self.line is not None:
+            self.line.send(Switched(profile=profile.id, name=profile.name))
 
     async def drain(self) -> None:
         """End the call once the running turn is over; the caller of this sets the deadline."""
@@ -139,6 +192,7 @@ class Call:
                     self._begin(line, ears)
                     await self._read(line, ears)
                 finally:
+                    self._ears_now = None
                     ears.replies.abandon()
                 tasks.cancel_scope.cancel()
 
@@ -146,9 +200,19 @@ class Call:
         with blamed("vad"):
             await self.stages.vad.run(source, sink)
 
-    async def _asr(self, source: Source[AsrInput], sink: Sink[Transcript]) -> None:
-        with blamed("asr"):
-            await self.stages.asr.run(self.profile.asr.hearing, source, sink)
+    async def _asr(
+        self,
+        source: MemoryObjectReceiveStream[AsrInput],
+        sink: MemoryObjectSendStream[Transcript],
+    ) -> None:
+        async with source, sink:
+            while True:
+                self._hears_anew, self._hearing = False, anyio.CancelScope()
+                with self._hearing as scope, blamed("asr"):
+                    async with source.clone() as heard, sink.clone() as words:
+                        await self.stages.asr.run(self.profile.asr.hearing, heard, words)
+                if not scope.cancelled_caught:
+                    return
 
     async def _warm(self) -> None:
         try:
@@ -161,10 +225,17 @@ class Call:
         profile, stages = self.profile, self.stages
         turns = self.turns = Turns(profile.turn.settings, self._turn, self._reply)
         replies = Replies(self.name, profile, stages, self.history, line, tasks, turns, self.keep)
-        return Ears(line, profile, turns, replies, stages.turn, asr, tasks, self._at_rest)
+        ears = Ears(line, profile, turns, replies, stages.turn, asr, tasks, self._at_rest)
+        self._ears_now = ears
+        return ears
 
-    def _at_rest(self) -> None:
+    def _at_rest(self, ears: Ears) -> None:
         self._rest.set()
+        if self._to_say:
+            ears.replies.own_words = self._to_say.popleft()
+            ears.act(self.turns.greet())
+        if self._hears_anew and not ears.asr.statistics().current_buffer_used:
+            self._hearing.cancel()
 
     def _begin(self, line: Line, ears: Ears) -> None:
         first, name = self._reply == 1, self.profile.name
@@ -184,8 +255,20 @@ class Call:
                     ears.replies.heard(word)
                 case Silenced():
                     ears.replies.silenced(word)
+                case Switch():
+                    ears.tasks.start_soon(self._switch, line, word.profile)
                 case HangUp():
                     self._over = True
                     return
                 case _:
                     pass
+
+    async def _switch(self, line: Line, profile_id: str) -> None:
+        """Do what the page asked, or tell it why not."""
+        if self._casting.locked():
+            line.send(Trouble(sentence="The character is being changed already."))
+            return
+        try:
+            await self.switch(profile_id)
+        except CallRefused as refused:
+            line.send(Trouble(sentence=str(refused)))

@@ -8,15 +8,18 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 from anyio.abc import TaskGroup
 
 from agent.call import Call
-from agent.engines import Engines, open_engines
+from agent.desk import CallInfo
+from agent.engines import Engines, Stages, open_engines
 from agent.errors import CallRefused, ProfileError
 from agent.metrics import Metrics
+from agent.observe import OverheardLine, Watchers
 from agent.profile import Profile, load
 from agent.server import Started
 from agent.spans import Spans, open_spans
@@ -44,8 +47,11 @@ class CallHouse:
     _tasks: TaskGroup
     spans: Spans | None = None
     metrics: Metrics = field(default_factory=Metrics)
+    watchers: Watchers = field(default_factory=Watchers)
     _calls: dict[str, Call] = field(default_factory=dict)
     _lines: dict[str, list[WebRtcLine]] = field(default_factory=dict)  # by call, old ones too
+    _since: dict[str, str] = field(default_factory=dict)  # by call: wall clock, ISO 8601
+    _muted: set[str] = field(default_factory=set)  # names of calls
     _dropped: Counter[str] = field(default_factory=Counter)  # of calls that are over
     _coming: int = 0  # calls that are being set up
     _closing: bool = False
@@ -106,6 +112,48 @@ class CallHouse:
         await self._calls[call].hang_up("hung up")
         return True
 
+    def calls(self) -> list[CallInfo]:
+        """Return the calls under way, oldest first."""
+        return [
+            CallInfo(
+                call=name,
+                profile=call.profile.id,
+                name=call.profile.name,
+                started_at=self._since[name],
+                muted=name in self._muted,
+            )
+            for name, call in self._calls.items()
+        ]
+
+    def say(self, call: str, text: str) -> None:
+        """Have the character say a text as soon as nobody has the word.
+
+        Raises:
+            CallRefused: 404 no such call; 429 too many texts wait already.
+        """
+        if not self._call(call).say(text):
+            raise CallRefused(429, "Too many texts wait to be said in this call.", 5)
+
+    def mute(self, call: str, muted: bool) -> None:
+        """Let the call hear silence instead of the caller, or the caller again.
+
+        Raises:
+            CallRefused: 404 no such call.
+        """
+        name = self._call(call).name
+        if muted:
+            self._muted.add(name)
+        else:
+            self._muted.discard(name)
+
+    async def switch(self, call: str, profile: str) -> None:
+        """Go on as another character, at the next clause.
+
+        Raises:
+            CallRefused: 404 no such call; 400 no such profile; 503 its stages cannot be opened.
+        """
+        await self._call(call).switch(profile)
+
     async def drain(self, deadline_s: float) -> None:
         """Take no more calls; let the running replies end, then the calls, by the deadline."""
         self._closing = True
@@ -122,36 +170,53 @@ class CallHouse:
         await self.engines.stages(profile)
 
     async def _begin(self, offer_sdp: str, profile_id: str) -> Started:
+        profile, stages = await self._cast(profile_id)
+        line, answer_sdp = await answer(offer_sdp, self.ice)
+        secret = secrets.token_urlsafe(24)
+        call = Call(_name(), secret, profile, stages, self._keep, cast=self._cast)
+        self._calls[call.name], self._lines[call.name] = call, [line]
+        self._since[call.name] = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self.metrics.call_begun()
+        self._tasks.start_soon(self._run, call, line)
+        return Started(call.name, call.session, answer_sdp)
+
+    async def _cast(self, profile_id: str) -> tuple[Profile, Stages]:
+        """Find a character and open its stages."""
         try:
             profile = load(profile_id)
-            stages = await self.engines.stages(profile)
+            return profile, await self.engines.stages(profile)
         except ProfileError as error:
             raise CallRefused(400, error.reason) from error  # a page need not know our folders
         except (UserError, StageError) as error:
             raise CallRefused(503, str(error)) from error
-        line, answer_sdp = await answer(offer_sdp, self.ice)
-        call = Call(_name(), secrets.token_urlsafe(24), profile, stages, self._keep)
-        self._calls[call.name], self._lines[call.name] = call, [line]
-        self.metrics.call_begun()
-        self._tasks.start_soon(self._run, call, line)
-        return Started(call.name, call.session, answer_sdp)
+
+    def _call(self, name: str) -> Call:
+        if name not in self._calls:
+            raise CallRefused(404, "There is no such call; it may be over already.")
+        return self._calls[name]
+
+    def _overheard(self, call: str, line: WebRtcLine) -> OverheardLine:
+        return OverheardLine(call, line, self.watchers, lambda: call in self._muted)
 
     async def _again(self, offer_sdp: str, session: str) -> Started:
         for call in self._calls.values():
             if secrets.compare_digest(call.session, session):
                 line, answer_sdp = await answer(offer_sdp, self.ice)
                 self._lines[call.name].append(line)
-                await call.connect(line)
+                await call.connect(self._overheard(call.name, line))
                 return Started(call.name, call.session, answer_sdp)
         raise CallRefused(404, "That call is over; start a new one.")
 
     async def _run(self, call: Call, line: WebRtcLine) -> None:
+        self.watchers.call_started(call.name, call.profile.id, call.profile.name)
         try:
-            await call.run(line)
+            await call.run(self._overheard(call.name, line))
         except Exception:  # noqa: BLE001 - it is logged whole, and must not end the others
             _log.exception("call %s ended by a fault of ours; the others go on", call.name)
         finally:
-            del self._calls[call.name]
+            del self._calls[call.name], self._since[call.name]
+            self._muted.discard(call.name)
+            self.watchers.call_ended(call.name)
             for old in self._lines.pop(call.name):
                 self._dropped.update(old.dropped)
             if not self._calls:
@@ -160,6 +225,7 @@ class CallHouse:
     def _keep(self, record: TurnRecord) -> None:
         self.traces.put(record)
         self.metrics.turn(record)
+        self.watchers.turn(record)
         if self.spans is not None:
             self.spans.turn(record)
 

@@ -29,6 +29,7 @@ from agent.decisions import (
     Prepare,
     Release,
 )
+from agent.engines import Stages
 from agent.line import Line
 from agent.messages import Heard, Trouble
 from agent.profile import Profile
@@ -64,7 +65,7 @@ class Ears:
 
     Args:
         asr: where utterances go; bounded, and full only when ASR has stopped working.
-        at_rest: told, frame by frame, that no turn is under way.
+        at_rest: told, frame by frame, that no turn is under way; given these ears.
     """
 
     line: Line
@@ -74,13 +75,19 @@ class Ears:
     detector: Turn
     asr: MemoryObjectSendStream[AsrInput]
     tasks: TaskGroup
-    at_rest: Callable[[], None]
+    at_rest: Callable[[Ears], None]
     _recent: deque[Audio] = field(default_factory=deque)  # the utterance so far, or the pre-roll
     _open: int | None = None
     _text: str = ""
     _asked: int | None = None  # position of the pause whose final is still to come
     _final_at: float | None = None  # monotonic seconds; none: the utterance has no final yet
     _lag: float = 0.0  # seconds from the arrival of the newest frame to its being judged here
+
+    def switch(self, profile: Profile, stages: Stages) -> None:
+        """Take turns as another character does, and reply as it; ASR is the call's to change."""
+        self.profile, self.detector = profile, stages.turn
+        self.turns.settings = profile.turn.settings
+        self.replies.switch(profile, stages)
 
     async def frames(self, source: Source[VadFrame]) -> None:
         """Hear frames until the caller is gone; then tell ASR that nothing more comes."""
@@ -93,7 +100,7 @@ class Ears:
                     self._tell(audio)
                 self.act(self.turns.frame(audio.end, len(audio.samples), frame.speech))
                 if not self.turns.busy:
-                    self.at_rest()
+                    self.at_rest(self)
 
     async def words(self, source: Source[Transcript]) -> None:
         """Hear words until ASR ends."""

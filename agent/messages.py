@@ -116,6 +116,14 @@ class Trouble(_Word):
     sentence: str
 
 
+class Switched(_Word):
+    """The call goes on as another character."""
+
+    type: Literal["switched"] = "switched"
+    profile: str  # its id
+    name: str
+
+
 class Bye(_Word):
     """The agent hangs up."""
 
@@ -134,6 +142,7 @@ ToPage: TypeAlias = (
     | TimelineWord
     | Pong
     | Trouble
+    | Switched
     | Bye
 )
 
@@ -176,13 +185,20 @@ class Say(_Word):
     text: str = Field(min_length=1, max_length=LONGEST_TEXT)
 
 
+class Switch(_Word):
+    """The caller wants another character."""
+
+    type: Literal["switch"] = "switch"
+    profile: str = Field(min_length=1, max_length=64)  # its id
+
+
 class HangUp(_Word):
     """The caller hangs up."""
 
     type: Literal["hangup"] = "hangup"
 
 
-FromPage: TypeAlias = Ping | HeardReply | Silenced | Say | HangUp
+FromPage: TypeAlias = Ping | HeardReply | Silenced | Say | Switch | HangUp
 
 _from_page: TypeAdapter[FromPage] = TypeAdapter(Annotated[FromPage, Field(discriminator="type")])
 

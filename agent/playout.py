@@ -56,6 +56,18 @@ class ReplyAudio:
         self.spans[-1] = replace(span, words=())
         return self.pushed - span.start
 
+    def keep_sounding(self) -> int:
+        """Drop the audio after the clause that is sounding; return how many clauses are left.
+
+        Nothing is left of a reply that has not begun to sound.
+        """
+        self.spans = [span for span in self.spans if span.start < self.played]
+        self.pushed = (self.spans[-1].end or 0) if self.spans else 0
+        ahead = np.concatenate([*self._pieces, silence(0)])[: max(0, self.pushed - self.played)]
+        self._pieces = deque([ahead] if len(ahead) else [])
+        self._room.set()
+        return len(self.spans)
+
     def break_off(self) -> None:
         """Say that the present clause stays unfinished: only its stamped words were said."""
         if self.spans:

@@ -32,6 +32,7 @@ from agent.profile import Profile
 from agent.speak import Script, speak
 from agent.timeline import Mark, Timeline, TurnRecord
 from agent.turn import Turns
+from agent.voicing import Recast
 from stages.events import ChatRequest, Clause, Usage
 
 EAR_S = 2.0
@@ -49,6 +50,7 @@ class _Entry:
     script: Script
     tell: Callable[[ToPage], None]
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    recast: Recast = field(default_factory=Recast)
     released: bool = False
     over: bool = False
     begun: float = 0.0  # monotonic seconds
@@ -115,6 +117,7 @@ class Replies:
     turns: Turns
     keep: Callable[[TurnRecord], None]
     playout: Playout = field(init=False)
+    own_words: str = ""  # said by the next reply that belongs to no turn; else it is the greeting
     _entries: dict[int, _Entry] = field(default_factory=dict)
     _missed: list[tuple[float, int]] = field(default_factory=list)  # this turn's: begun, tokens
 
@@ -144,9 +147,10 @@ class Replies:
 
     def drop(self, number: int) -> None:
         """Throw a prepared reply away."""
-        entry = self._entries.pop(number)
-        self._missed.append((entry.begun, entry.tokens))
-        entry.scope.cancel()
+        entry = self._entries.pop(number, None)
+        if entry is not None:  # else a switch has dropped it
+            self._missed.append((entry.begun, entry.tokens))
+            entry.scope.cancel()
 
     def release(self, action: Release, marks: dict[Mark, float]) -> None:
         """Play a reply, prepared or not; ``marks`` are those of the listening lane, in seconds."""
@@ -176,6 +180,18 @@ class Replies:
         self.line.send(Flush(turn=turn, reply=action.reply, speech_start=start))
         entry.scope.cancel()
         self._finish(entry, interrupted=True)
+
+    def switch(self, profile: Profile, stages: Stages) -> None:
+        """Go on as another character: its voice from the next clause, its mind from the next turn.
+
+        What was prepared is the other's answer: it is made anew when it is released.
+        """
+        self.profile, self.stages = profile, stages
+        for number, entry in list(self._entries.items()):
+            if not entry.released:
+                self.drop(number)
+            elif not entry.over:
+                entry.recast.ask(stages.mouths)
 
     def abandon(self) -> None:
         """The line is gone: end every reply, remembering what was heard."""
@@ -224,7 +240,8 @@ class Replies:
         return entry
 
     def _script(self, turn: int, text: str) -> Script:
-        greeting = "" if turn else self.profile.greeting
+        greeting = "" if turn else self.own_words or self.profile.greeting
+        self.own_words = ""
         request = None
         if turn:
             llm = self.profile.llm
@@ -235,7 +252,7 @@ class Replies:
 
     async def _make(self, entry: _Entry) -> None:
         with entry.scope:
-            await speak(entry.script, entry.audio, entry)
+            await speak(entry.script, entry.audio, entry, entry.recast)
 
     def _started(self, number: int) -> None:
         entry = self._entries[number]
@@ -257,10 +274,11 @@ class Replies:
     def _finish(self, entry: _Entry, *, interrupted: bool) -> None:
         """Remember the reply as it was heard, and let its record wait for the ear."""
         entry.over = True
+        entry.scope.cancel()
         timeline, audio = entry.timeline, entry.audio
         text = heard(audio.spans, audio.played, complete=not interrupted)
         timeline.heard_text, timeline.interrupted = text, interrupted
-        self.history.reply(timeline.turn, text)
+        self.history.reply(timeline.turn or -timeline.reply, text)  # each of ours is an entry
         self.line.send(
             ReplyEnd(turn=timeline.turn, reply=timeline.reply, heard=text, interrupted=interrupted)
         )

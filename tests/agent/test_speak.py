@@ -10,7 +10,8 @@ import pytest
 
 from agent.history import heard
 from agent.playout import ReplyAudio
-from agent.speak import AUDIBLE, LEAD, SORRY, Script, speak
+from agent.speak import SORRY, Script, speak
+from agent.voicing import AUDIBLE, LEAD
 from stages.contracts import Sink, Source
 from stages.errors import Transient, Unusable
 from stages.events import (
