@@ -73,6 +73,22 @@ class Playing(_Word):
     speech_end: float | None = None  # ms; where the agent thinks the caller ended; none: a greeting
 
 
+class HoldWord(_Word):
+    """Somebody makes a sound: mute the reply at once; ``go_on`` or ``playing`` lifts it."""
+
+    type: Literal["hold"] = "hold"
+    turn: int
+    reply: int
+
+
+class GoOnWord(_Word):
+    """It was nothing: the reply that was held goes on."""
+
+    type: Literal["go_on"] = "go_on"
+    turn: int
+    reply: int
+
+
 class Flush(_Word):
     """The reply was cut off: be silent at once; ``playing`` lifts it."""
 
@@ -137,6 +153,8 @@ ToPage: TypeAlias = (
     | Heard
     | Reply
     | Playing
+    | HoldWord
+    | GoOnWord
     | Flush
     | ReplyEnd
     | TimelineWord

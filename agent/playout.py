@@ -24,6 +24,12 @@ LONGEST_AHEAD = 30 * PLAYOUT_RATE
 FADE = PLAYOUT_RATE // 200
 """Samples (5 ms) over which sound is faded when it stops or starts in the middle: no clicks."""
 
+ON_ITS_WAY = 60 * PLAYOUT_RATE // 1000
+"""Samples given to the line and not heard yet: wire, jitter buffer and output of a browser.
+
+A page that is told to be silent plays none of them, so they count as played no longer.
+"""
+
 
 @dataclass(eq=False)
 class ReplyAudio:
@@ -31,7 +37,8 @@ class ReplyAudio:
 
     Attributes:
         number: the reply's.
-        played: samples given to the line so far.
+        played: samples given to the line so far, less those that were taken back.
+        begun: the first sample was given.
         spans: where each clause lies in it, for the history.
     """
 
@@ -39,7 +46,10 @@ class ReplyAudio:
     played: int = 0
     spans: list[Span] = field(default_factory=list)
     finished: bool = False
+    begun: bool = False
     pushed: int = 0
+    _last: Samples = field(default_factory=lambda: silence(0))  # those that were given last
+    _dry: bool = False  # there was a gap after them: they are long heard
     _pieces: deque[Samples] = field(default_factory=deque)
     _room: anyio.Event = field(default_factory=anyio.Event)
 
@@ -100,8 +110,18 @@ class ReplyAudio:
             count -= len(piece)
         taken = np.concatenate(out) if out else silence(0)
         self.played += len(taken)
+        before = silence(0) if self._dry else self._last
+        self._last = np.concatenate([before, taken])[-ON_ITS_WAY - FADE :]
+        self._dry = count > 0
         self._room.set()
         return taken
+
+    def take_back(self) -> None:
+        """Put back what was given and not heard: the line was told to be silent."""
+        if len(self._last):
+            self._pieces.appendleft(self._last)
+            self.played -= len(self._last)
+            self._last = silence(0)
 
     @property
     def drained(self) -> bool:
@@ -131,7 +151,7 @@ class Playout:
         self._current, self._held, self._sounding = audio, False, False
 
     def hold(self) -> None:
-        """Pause the reply; it goes on from the same sample."""
+        """Pause the reply; it goes on from where it was heard last."""
         self._held = self._current is not None
 
     def go_on(self) -> None:
@@ -142,7 +162,7 @@ class Playout:
         """End this reply now; what it had still to say is gone."""
         if self._current is not None and self._current.number == number:
             if self._sounding:
-                self._tail = _faded_out(self._current)
+                self._tail = _broken_off(self._current)
             self._current, self._held, self._sounding = None, False, False
 
     def pull(self) -> Samples:
@@ -152,19 +172,20 @@ class Playout:
         if current is None:
             return _padded(tail)
         if self._held:
-            moment = _faded_out(current) if self._sounding else tail
+            moment = _broken_off(current) if self._sounding else tail
             self._sounding = False
             return _padded(moment)
         return _padded(np.concatenate([tail, self._next(current, FRAME - len(tail))]))
 
     def _next(self, current: ReplyAudio, count: int) -> Samples:
         """Return up to ``count`` samples of the reply, and say so where it begins or ends."""
-        fresh = current.played == 0
+        fresh = not current.begun
         samples = current.take(count)
         if not (fresh or self._sounding):
             samples = _faded_in(samples)
         self._sounding = len(samples) == count
         if fresh and len(samples):
+            current.begun = True
             self.started(current.number)
         if current.drained:
             self._current, self._sounding = None, False
@@ -174,9 +195,10 @@ class Playout:
         return samples
 
 
-def _faded_out(audio: ReplyAudio) -> Samples:
-    """Return the next moment of a reply, fading: it is heard, so it counts as played."""
+def _broken_off(audio: ReplyAudio) -> Samples:
+    """Return the next moment of a reply, fading, and take back what is on its way."""
     moment = audio.take(FADE)
+    audio.take_back()
     return moment * np.linspace(1, 0, len(moment), dtype=np.float32)
 
 

@@ -17,7 +17,9 @@ from agent.history import History, heard
 from agent.line import Line
 from agent.messages import (
     Flush,
+    GoOnWord,
     HeardReply,
+    HoldWord,
     Playing,
     Reply,
     ReplyEnd,
@@ -134,9 +136,9 @@ class Replies:
             case Drop():
                 self.drop(action.reply)
             case Hold():
-                self.playout.hold()
+                self.hold(action.reply)
             case GoOn():
-                self.playout.go_on()
+                self.go_on(action.reply)
 
     def prepare(self, action: Prepare) -> None:
         """Begin to make a reply on a guess."""
@@ -170,6 +172,20 @@ class Replies:
         entry.release()
         self.playout.play(entry.audio)
 
+    def hold(self, number: int) -> None:
+        """Pause a reply; what the page has not heard of it yet, it shall not hear."""
+        self.playout.hold()
+        entry = self._entries.get(number)
+        if entry is not None and entry.audio.begun:
+            self.line.send(HoldWord(turn=entry.timeline.turn, reply=number))
+
+    def go_on(self, number: int) -> None:
+        """Let a held reply go on from where it was heard last."""
+        self.playout.go_on()
+        entry = self._entries.get(number)
+        if entry is not None and entry.audio.begun:
+            self.line.send(GoOnWord(turn=entry.timeline.turn, reply=number))
+
     def interrupt(self, action: Interrupt, speech_start: float | None) -> None:
         """End a reply: be silent, close its streams, remember what was heard of it."""
         entry = self._entries.get(action.reply)
@@ -177,7 +193,8 @@ class Replies:
             return
         turn, start = entry.timeline.turn, None if speech_start is None else speech_start * 1000
         self.playout.cut(action.reply)
-        self.line.send(Flush(turn=turn, reply=action.reply, speech_start=start))
+        if entry.audio.begun:  # else there is nothing to be silent about
+            self.line.send(Flush(turn=turn, reply=action.reply, speech_start=start))
         entry.scope.cancel()
         self._finish(entry, interrupted=True)
 

@@ -15,7 +15,7 @@ const CHARACTER = "firstword.character";
 let language = localStorage.getItem(LANGUAGE) ?? chosenLanguage(navigator.languages ?? []);
 let t = sentences(language);
 let offered = { info: {}, profiles: [] };
-let call = null; // {line, ear, stream, typing, conversation, bars, muted}
+let call = null; // {line, ear, stream, typing, conversation, bars, muted, heldAt}
 
 const view = new View({
   call: (profile, withMicrophone) => start(profile, withMicrophone),
@@ -80,6 +80,7 @@ async function start(profile, withMicrophone) {
     bars: new Map(),
     typing: !withMicrophone,
     muted: false,
+    heldAt: null, // ms: since when a held reply is mute
   };
   call = mine;
   const opened = mine.ear.open(); // goes on beside the microphone and the connection
@@ -169,12 +170,18 @@ const WORDS = {
   reply_end: (mine, word) => view.showEntry(mine.conversation.take(word)),
   error: (mine, word) => view.notice(word.sentence),
   playing(mine, word) {
-    view.silence(false);
+    unmute(mine);
     reportHeard(mine, word);
   },
-  flush(mine, word) {
+  hold(mine) {
     view.silence(true); // the agent has stopped too: this spares the 60 ms already on their way
-    reportSilenced(mine, word, performance.now());
+    mine.heldAt = performance.now();
+  },
+  go_on: (mine) => unmute(mine),
+  flush(mine, word) {
+    view.silence(true);
+    reportSilenced(mine, word, mine.heldAt ?? performance.now());
+    mine.heldAt = null;
   },
   timeline(mine, word) {
     const bar = word.turn > 0 ? barOf(word.turn, word.record) : null; // 0: the greeting
@@ -183,6 +190,11 @@ const WORDS = {
     view.showWait([...mine.bars.values()].sort((a, b) => a.turn - b.turn));
   },
 };
+
+function unmute(mine) {
+  mine.heldAt = null;
+  view.silence(false);
+}
 
 function listen(mine, word) {
   if (call === mine && Object.hasOwn(WORDS, word.type)) WORDS[word.type](mine, word);

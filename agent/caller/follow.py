@@ -14,8 +14,10 @@ from agent.messages import (
     Bye,
     Flush,
     FromPage,
+    GoOnWord,
     Heard,
     HeardReply,
+    HoldWord,
     Playing,
     Pong,
     Reply,
@@ -45,6 +47,7 @@ class Told:
     playing: float | None = None
     heard: float | None = None
     speech_end: float | None = None
+    held: float | None = None  # since when it is held
     flushed: float | None = None
     silenced: float | None = None
     speech_start: float | None = None  # of the interruption
@@ -123,7 +126,7 @@ class Follower:
                 self.state = word.state
             case Heard():
                 self._transcript(word)
-            case Reply() | Playing() | Flush() | ReplyEnd():
+            case Reply() | Playing() | HoldWord() | GoOnWord() | Flush() | ReplyEnd():
                 self._reply(word, arrived)
             case TimelineWord():
                 self.records[word.turn] = word.record
@@ -140,7 +143,7 @@ class Follower:
                 self._report_heard(self._waiting, heard)
         told = self._falling
         if told is not None and told.flushed is not None:
-            quiet = self._ear.quiet_since(told.flushed)
+            quiet = self._ear.quiet_since(told.held or told.flushed)
             if now - quiet >= QUIET_AFTER_FLUSH:
                 self._report_silence(told, quiet)
 
@@ -154,7 +157,9 @@ class Follower:
         else:
             spoken.partials.append(word.text)
 
-    def _reply(self, word: Reply | Playing | Flush | ReplyEnd, arrived: float) -> None:
+    def _reply(
+        self, word: Reply | Playing | HoldWord | GoOnWord | Flush | ReplyEnd, arrived: float
+    ) -> None:
         told = self.replies.get(word.reply)
         if told is None:
             told = self.replies[word.reply] = Told(word.turn, len(self.spoken) - 1)
@@ -163,6 +168,10 @@ class Follower:
                 told.clauses[word.clause] = word.text
             case Playing():
                 self._playing(word, told, arrived)
+            case HoldWord():
+                told.held = arrived
+            case GoOnWord():
+                told.held = None
             case Flush():
                 self._flushed(told, arrived)
             case ReplyEnd():

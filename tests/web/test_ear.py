@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import anyio
 import pytest
 from playwright.async_api import expect
 
-from agent.messages import Flush, HeardReply, Playing, Silenced
+from agent.messages import Flush, GoOnWord, HeardReply, HoldWord, Playing, Silenced
 from tests.web.browsers import chromium, opened, spoken
 from tests.web.scripted_agent import Scene, scripted_agent, tone
 
@@ -91,3 +92,40 @@ async def test_without_a_microphone_the_reply_is_still_heard() -> None:
             await done.wait()
     assert told[0].reply == 3
     assert told[0].speech_end is None
+
+
+async def test_a_held_reply_is_mute_until_it_goes_on_and_its_silence_is_that_of_the_hold(
+    tmp_path: Path,
+) -> None:
+    told: list[tuple[float, Silenced]] = []
+    held, lifted, done = anyio.Event(), anyio.Event(), anyio.Event()
+
+    async def script(scene: Scene) -> None:
+        await scene.listen(0.5)
+        at = await scene.play(tone(8.0))
+        scene.tell(Playing(turn=0, reply=1, at=at * 1000), HoldWord(turn=0, reply=1))
+        held.set()
+        await lifted.wait()
+        scene.tell(GoOnWord(turn=0, reply=1))
+        began, _ = await scene.utterance()
+        scene.tell(HoldWord(turn=0, reply=1))
+        holding = time.monotonic() * 1000
+        await scene.listen(0.7)
+        scene.tell(Flush(turn=0, reply=1, speech_start=began * 1000))
+        told.append((holding, await scene.heard(Silenced)))
+        done.set()
+
+    speech = spoken(tmp_path / "caller.wav", (3.5, 0.6))
+    async with scripted_agent(script) as agent, chromium(microphone=speech) as browser:
+        page = await opened(browser, agent.address)
+        await page.get_by_role("button", name="Call", exact=True).click()
+        voice = page.locator("#voice")
+        with anyio.fail_after(20):
+            await held.wait()
+            await expect(voice).to_have_js_property("muted", True)
+            lifted.set()
+            await expect(voice).to_have_js_property("muted", False)
+            await done.wait()
+        assert await voice.evaluate("voice => voice.muted")
+    holding, report = told[0]
+    assert report.at == pytest.approx(holding, abs=NEAR + 40)  # and not that of the flush
