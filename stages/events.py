@@ -94,6 +94,7 @@ class Transcript:
     final: bool = False
     stable: int = 0  # characters of ``text`` that no later partial changes; all of a final
     words: tuple[Word, ...] = ()  # where the engine knows them
+    endpoint: bool = False  # a partial's: by the engine's own rules the utterance is over
 
 
 @dataclass(frozen=True, slots=True, eq=False)

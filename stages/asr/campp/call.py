@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import anyio
@@ -12,6 +12,7 @@ import numpy as np
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from stages.asr.campp.decode.hypothesis import Decoder, Hypothesis, spelled, words
+from stages.asr.campp.endpoint import Endpoint
 from stages.asr.campp.engine import STAGE, Seat
 from stages.asr.campp.features import Windows
 from stages.asr.campp.geometry import Geometry
@@ -40,6 +41,7 @@ class Kit:
     geometry: Geometry
     windows: Callable[[], Windows]
     decoder: Callable[[], Decoder]
+    endpoint: Endpoint
 
 
 class Call:
@@ -113,13 +115,14 @@ class Utterance:
         self._start, self._seat = start.start, seat
         self._geometry = kit.geometry
         self._windows, self._decoder = kit.windows(), kit.decoder()
+        self._endpoint, self._ended = kit.endpoint, False
 
     def close(self) -> None:
         """Let go of what was kept."""
         self._decoder.close()
 
     async def hear(self, samples: Samples) -> Transcript | None:
-        """Take sound in; return a partial if the words have changed."""
+        """Take sound in; return a partial if the words have changed, or an endpoint is reached."""
         if not np.isfinite(samples).all():
             raise Unusable(STAGE, "the sound holds numbers that are none (NaN or infinity)")
         heard: Hypothesis | None = None
@@ -128,7 +131,15 @@ class Utterance:
         if heard is None:
             return None
         transcript = self._told(heard, self._start + self._windows.heard)
+        ended, self._ended = self._ended, self._reached(heard)
+        if self._ended and not ended:
+            return replace(transcript, endpoint=True)
         return transcript if transcript.text != self.shown else None
+
+    def _reached(self, heard: Hypothesis) -> bool:
+        trailing = heard.trailing * self._geometry.out_hop
+        spoken = bool(heard.pieces)
+        return self._endpoint.reached(spoken, trailing, self._windows.heard) is not None
 
     async def final(self, pause: Pause) -> Transcript:
         """Return what was said up to a pause; the utterance may go on after it.

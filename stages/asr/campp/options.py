@@ -53,6 +53,11 @@ class CamppOptions(Options):
     blank_skip: float = Field(
         default=0.98, gt=0, le=1, description="likelier blanks are skipped by wfst; 1 is never"
     )
+    endpoint_silence_s: float = Field(
+        default=2.4, gt=0, description="of blank that end an utterance without words"
+    )
+    endpoint_pause_s: float = Field(default=1.2, gt=0, description="of blank that end one with")
+    endpoint_longest_s: float = Field(default=20.0, gt=0, description="of any utterance")
     processes: int = Field(default=1, ge=1, le=32, description="that decode with wfst")
 
     @property

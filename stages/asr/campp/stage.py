@@ -18,6 +18,7 @@ from stages.asr.campp.decode.hotwords import Hotwords
 from stages.asr.campp.decode.hypothesis import Decoder
 from stages.asr.campp.decode.ngram import NGram
 from stages.asr.campp.decode.prefix_beam import PrefixBeam, Rules
+from stages.asr.campp.endpoint import Endpoint, rules
 from stages.asr.campp.engine import Engine, Stats
 from stages.asr.campp.features import Fbank, Windows
 from stages.asr.campp.geometry import NotAModel
@@ -39,10 +40,11 @@ class CamppAsr:
     Args:
         engine: it runs already.
         decoders: how to decode.
+        endpoint: the rules by which it thinks that an utterance is over.
     """
 
-    def __init__(self, engine: Engine, decoders: Decoders) -> None:
-        self._engine, self._decoders = engine, decoders
+    def __init__(self, engine: Engine, decoders: Decoders, endpoint: Endpoint) -> None:
+        self._engine, self._decoders, self._endpoint = engine, decoders, endpoint
         self._fbank = Fbank(engine.graph.geometry.front)
 
     async def run(
@@ -57,7 +59,8 @@ class CamppAsr:
             Transient: the engine does not answer.
         """
         geometry = self._engine.graph.geometry
-        kit = Kit(geometry, partial(Windows, geometry, self._fbank), self._decoders(hearing))
+        windows = partial(Windows, geometry, self._fbank)
+        kit = Kit(geometry, windows, self._decoders(hearing), self._endpoint)
         failure: StageError | None = None
         async with sink, self._engine.seat() as seat:
             give, inbox = anyio.create_memory_object_stream[AsrInput](BACKLOG)
@@ -97,12 +100,15 @@ async def open_campp(options: CamppOptions, store: ModelStore) -> AsyncIterator[
         )
     )
     engine = Engine(graph, options.slots, options.max_batch, options.max_wait_ms / 1000)
+    endpoint = Endpoint(
+        rules(options.endpoint_silence_s, options.endpoint_pause_s, options.endpoint_longest_s)
+    )
     async with AsyncExitStack() as stack:
         decoders = await _decoders(options, graph, stack)
         tasks = await stack.enter_async_context(anyio.create_task_group())
         tasks.start_soon(engine.run)
         try:
-            yield CamppAsr(engine, decoders)
+            yield CamppAsr(engine, decoders, endpoint)
         finally:
             tasks.cancel_scope.cancel()
 
@@ -131,7 +137,7 @@ async def _decoders(options: CamppOptions, graph: Graph, stack: AsyncExitStack) 
     model = None
     if options.language_model:
         model = await to_thread.run_sync(NGram.read, options.language_model)
-    rules = Rules(
+    beam = Rules(
         tokens,
         blank,
         beam=options.beam,
@@ -146,7 +152,7 @@ async def _decoders(options: CamppOptions, graph: Graph, stack: AsyncExitStack) 
         if options.decode == "greedy" and not hearing.hotwords:
             return partial(Greedy, tokens, blank)
         trie = Hotwords(hearing.hotwords, options.hotword_bonus) if hearing.hotwords else None
-        return partial(PrefixBeam, rules.with_hotwords(trie), workers)
+        return partial(PrefixBeam, beam.with_hotwords(trie), workers)
 
     return decoders
 

@@ -229,3 +229,11 @@ async def test_a_model_that_is_none_is_refused_at_the_start(tmp_path: Path) -> N
     with pytest.raises(UserError, match="campp-nobody"):
         async with open_campp(CamppOptions(model="campp-nobody"), ModelStore(tmp_path)):
             pass
+
+
+async def test_an_utterance_that_is_over_by_the_rules_is_told_once(tmp_path: Path) -> None:
+    async with opened(tmp_path, endpoint_longest_s=1.5) as asr:
+        told = await heard(asr, spoken(noise(4)))
+    ends = [one for one in told if one.endpoint]
+    assert [one.upto for one in ends] == [5 * 5120]  # the first packet that ends after 1.5 s
+    assert not told[-1].endpoint
