@@ -218,7 +218,7 @@ def stage_of_sentence(sentence: str) -> str:
     return kind if kind in ("vad", "turn", "asr", "llm", "tts") else "other"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class _HouseFigures(Collector):
     """Asks at each scrape, so that nothing has to be told when a call comes or goes."""
 

@@ -15,7 +15,7 @@ from aiohttp import ClientResponse, ClientSession
 from agent.errors import CallRefused
 from agent.profile import Entry, Shelf
 from agent.resources import folder
-from agent.server import ServeSettings, Started, serve
+from agent.server import Figures, ServeSettings, Started, serve
 
 SDP = "v=0 a secret offer"
 OFFER = {"sdp": SDP, "type": "offer"}
@@ -68,7 +68,9 @@ class Served:
 
 
 @asynccontextmanager
-async def served(calls: ScriptedCalls, **changes: Any) -> AsyncIterator[Served]:
+async def served(
+    calls: ScriptedCalls, figures: Figures | None = None, **changes: Any
+) -> AsyncIterator[Served]:
     """Run a server on a free port for as long as the block lasts."""
     asked = replace(ServeSettings(port=0), **changes)
     addresses: list[str] = []
@@ -79,7 +81,7 @@ async def served(calls: ScriptedCalls, **changes: Any) -> AsyncIterator[Served]:
         up.set()
 
     async with ClientSession() as session, anyio.create_task_group() as tasks:
-        tasks.start_soon(partial(serve, asked, calls, shipped, started=started))
+        tasks.start_soon(partial(serve, asked, calls, shipped, started=started, figures=figures))
         with anyio.fail_after(10):
             await up.wait()
         yield Served(addresses[0].rstrip("/"), session)

@@ -1,0 +1,94 @@
+"""``firstword report`` as a user runs it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from agent.__main__ import run
+from tests.agent.report.turns import turn
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    """Return a file of twelve turns."""
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps([turn(n, heard_ms=580.0 + n).to_dict() for n in range(1, 13)]))
+    return file
+
+
+def test_the_figures_are_printed(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["report", "--from", str(recorded)]) == 0
+    printed = capsys.readouterr().out
+    assert "run: 12 turns in 1 calls" in printed
+    assert "endpoint" in printed
+    assert "0 of 12 turns ended too early" in printed
+
+
+def test_json_can_be_reported_on_again(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["report", "--from", str(recorded), "--json"]) == 0
+    first = capsys.readouterr().out
+    again = tmp_path / "run2.json"
+    again.write_text(first)
+    assert run(["report", "--from", str(again), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["figures"] == json.loads(first)["figures"]
+
+
+def test_csv_has_a_row_a_turn_and_no_formulas(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps([turn(1, user_text='=HYPERLINK("evil")').to_dict()]))
+    assert run(["report", "--from", str(file), "--csv"]) == 0
+    [row] = csv.DictReader(io.StringIO(capsys.readouterr().out))
+    assert row["user_text"] == '\'=HYPERLINK("evil")'
+    assert (row["endpoint_ms"], row["first_response_ms"], row["measure"]) == (
+        "300.0",
+        "600.0",
+        "heard",
+    )
+
+
+def test_a_report_for_others_can_leave_out_what_was_said(recorded: Path, tmp_path: Path) -> None:
+    html = tmp_path / "report.html"
+    assert run(["report", "--from", str(recorded), "--html", str(html), "--no-words"]) == 0
+    assert "what time is it" not in html.read_text()
+    assert run(["report", "--from", str(recorded), "--html", str(html)]) == 0
+    assert "what time is it" in html.read_text()
+
+
+def test_compare_says_in_a_sentence_what_changed(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slower, html = tmp_path / "slower.json", tmp_path / "compared.html"
+    slower.write_text(json.dumps([turn(n, heard_ms=680.0 + n).to_dict() for n in range(1, 13)]))
+    assert run(["report", "compare", str(recorded), str(slower), "--html", str(html)]) == 0
+    assert "slower is 100 ms slower than run at the median" in capsys.readouterr().out
+    assert "slower is 100 ms slower" in html.read_text()
+
+
+def test_over_the_budget_is_an_exit_code(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    budget = tmp_path / "budget.yaml"
+    budget.write_text("heard: {p50: 450}\n")
+    assert run(["report", "--from", str(recorded), "--budget", str(budget)]) == 1
+    assert "heard p50 is 586.5 ms, over the budget of 450." in capsys.readouterr().err
+    budget.write_text("heard: {p50: 600}\n")
+    assert run(["report", "--from", str(recorded), "--budget", str(budget)]) == 0
+
+
+def test_no_turns_yet_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["report", "--database", str(tmp_path / "none.sqlite")]) == 0
+    assert "firstword demo" in capsys.readouterr().out
+
+
+def test_a_file_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["report", "--from", "gone.json"]) == 2
+    assert "There is no file 'gone.json'." in capsys.readouterr().err

@@ -1,0 +1,262 @@
+"""What Prometheus is told; the dashboard asks for the same names, through a real Prometheus."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from agent.metrics import CONTENT_TYPE, LoopWatch, Metrics
+from agent.report.page import style
+from agent.server import Figures
+from tests.agent.report.turns import guessed, turn
+from tests.conftest import missing
+from tests.servers.edge_http import ScriptedCalls, served
+
+DASHBOARD = Path(__file__).resolve().parents[2] / "docs" / "grafana.json"
+SCRAPED_S = 30.0
+
+
+@dataclass
+class House:
+    """A house of calls with known figures."""
+
+    limit: int = 8
+    count: int = 3
+    waiting: dict[str, int] = field(default_factory=lambda: {"records": 5})
+    gone: dict[str, int] = field(default_factory=lambda: {"audio": 2})
+
+    def queues(self) -> dict[str, int]:
+        return self.waiting
+
+    def dropped(self) -> dict[str, int]:
+        return self.gone
+
+
+def values(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Return every sample by its name and labels, as a scraper parses them."""
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(metrics.text().decode())
+        for sample in family.samples
+    }
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float:
+    return values(metrics)[name, tuple(sorted(labels.items()))]
+
+
+def test_a_turn_is_in_the_histograms_of_its_stages_and_of_the_whole() -> None:
+    metrics = Metrics()
+    metrics.turn(turn(1))
+    labels = {"profile": "robin", "to": "heard"}
+    assert value(metrics, "firstword_first_response_seconds_sum", **labels) == pytest.approx(0.6)
+    assert value(metrics, "firstword_first_response_seconds_bucket", le="0.5", **labels) == 0
+    assert value(metrics, "firstword_first_response_seconds_bucket", le="0.6", **labels) == 1
+    asr = {"stage": "asr", "engine": "moonshine", "profile": "robin"}
+    assert value(metrics, "firstword_stage_seconds_sum", **asr) == pytest.approx(0.05)
+    assert value(metrics, "firstword_turns_total", profile="robin", outcome="answered") == 1
+
+
+def test_counters_are_there_before_anything_went_wrong() -> None:
+    metrics = Metrics()
+    assert value(metrics, "firstword_errors_total", stage="tts") == 0
+    assert value(metrics, "firstword_fallbacks_total", stage="tts") == 0
+    assert value(metrics, "firstword_speculation_total", outcome="miss") == 0
+
+
+def test_trouble_is_counted_at_the_stage_that_made_it() -> None:
+    metrics = Metrics()
+    metrics.turn(turn(1, error="llm openai: 500", first_response_ms=None, spans=()))
+    metrics.turn(turn(2, fallbacks=("tts edge: no answer; the voice 'hibari' goes on.",)))
+    metrics.turn(turn(3, error="no stage begins like this"))
+    assert value(metrics, "firstword_errors_total", stage="llm") == 1
+    assert value(metrics, "firstword_errors_total", stage="other") == 1
+    assert value(metrics, "firstword_fallbacks_total", stage="tts") == 1
+    assert value(metrics, "firstword_turns_total", profile="robin", outcome="failed") == 2
+
+
+def test_guesses_their_cost_and_what_they_saved_are_counted() -> None:
+    metrics = Metrics()
+    metrics.turn(guessed())
+    assert value(metrics, "firstword_speculation_total", outcome="hit") == 1
+    assert value(metrics, "firstword_speculation_total", outcome="miss") == 1
+    assert value(metrics, "firstword_speculation_tokens_wasted_total") == 7
+    assert value(metrics, "firstword_speculation_saved_seconds_total") == pytest.approx(0.2)
+
+
+def test_a_caller_who_was_cut_off_is_counted() -> None:
+    metrics = Metrics()
+    metrics.turn(turn(1))
+    metrics.turn(turn(2, reply=2, interrupted=True))
+    metrics.turn(turn(2, reply=3))
+    metrics.turn(turn(3, marks={"endpoint": -10.0}))
+    assert value(metrics, "firstword_early_endpoints_total", profile="robin") == 2
+
+
+def test_what_callers_say_never_becomes_a_label() -> None:
+    metrics = Metrics()
+    metrics.turn(turn(1, user_text="secret words", error="secret: words", reply_text="secret"))
+    assert b"secret" not in metrics.text()
+
+
+def test_calls_slots_queues_and_what_was_dropped_are_asked_at_each_scrape() -> None:
+    metrics, house = Metrics(), House()
+    metrics.watch(house)
+    assert value(metrics, "firstword_calls") == 3
+    assert value(metrics, "firstword_slots_free") == 5
+    house.count, house.waiting = 8, {"records": 0}
+    assert value(metrics, "firstword_slots_free") == 0
+    assert value(metrics, "firstword_queue_items", queue="records") == 0
+    assert value(metrics, "firstword_dropped_total", what="audio") == 2
+
+
+def test_a_stall_is_counted_and_remembered_for_a_minute() -> None:
+    now = 100.0
+    registry = CollectorRegistry()
+    watch = LoopWatch(registry, lambda: now)
+    for late in (0.001, 0.300, 0.002):
+        watch.woke(late)
+    assert watch.stalls == 1
+    assert registry.get_sample_value("firstword_event_loop_stalls_total") == 1
+    assert watch.worst() == 0.3
+    now += 61
+    watch.woke(0.004)
+    assert registry.get_sample_value("firstword_event_loop_worst_lag_seconds") == 0.004
+
+
+async def test_the_watch_runs_beside_the_calls_until_it_is_cancelled() -> None:
+    registry = CollectorRegistry()
+    watch = LoopWatch(registry)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch.run)
+        with anyio.fail_after(10):
+            while not registry.get_sample_value("firstword_event_loop_lag_seconds_count"):
+                await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+
+
+# --- a real Prometheus ----------------------------------------------------------------------
+
+
+def expressions() -> Iterator[str]:
+    """Give every query of the dashboard, its variables filled in."""
+    for panel in json.loads(DASHBOARD.read_text())["panels"]:
+        for target in panel.get("targets", []):
+            expr = target["expr"].replace("$__rate_interval", "1m")
+            yield expr.replace("$__range", "1m").replace("$profile", ".*")
+
+
+def test_the_dashboard_asks_only_for_what_there_is() -> None:
+    metrics = Metrics()
+    metrics.watch(House())
+    for record in (guessed(1), turn(2, barge_in_ms=150.0), turn(3, marks={"endpoint": -1.0})):
+        metrics.turn(record)
+    metrics.call_begun()
+    metrics.call_refused(503)
+    known = {name for name, _ in values(metrics)}
+    asked = set(re.findall(r"\b(?:firstword|process)_\w+", " ".join(expressions())))
+    assert len(asked) > 15
+    assert asked <= known
+
+
+@pytest.mark.timeout(60)
+async def test_a_real_prometheus_scrapes_us_and_answers_the_dashboard(tmp_path: Path) -> None:
+    program = shutil.which("prometheus")
+    if program is None:
+        missing("Prometheus is not here; get it with: apt-get install prometheus")
+    metrics = Metrics()
+    metrics.watch(House())
+    metrics.turn(turn(1))
+    figures = Figures(metrics.text, lambda _: "", style())
+    async with (
+        served(ScriptedCalls(), figures=figures) as server,
+        prometheus(str(program), tmp_path, server.url) as ask,
+    ):
+        up = await until(ask, "up")
+        assert up == 1
+        metrics.turn(turn(2))  # a rate needs two scrapes that differ
+        assert await until(ask, "firstword_turns_total > 1") == 2
+        median = next(e for e in expressions() if "(0.5," in e and "first_response" in e)
+        assert 0.5 <= await until(ask, median) <= 0.6
+        for expr in expressions():
+            assert (await ask(expr))["status"] == "success", expr
+
+
+async def until(ask: Any, query: str) -> float:
+    """Ask until there is a number."""
+    with anyio.fail_after(SCRAPED_S):
+        while True:
+            answer = await ask(query)
+            assert answer["status"] == "success", answer
+            found = [float(each["value"][1]) for each in answer["data"]["result"]]
+            if found and found[0] == found[0]:
+                return found[0]
+            await anyio.sleep(0.2)
+
+
+@asynccontextmanager
+async def prometheus(program: str, folder: Path, target: str) -> AsyncIterator[Any]:
+    """Run Prometheus on a free port, scraping ``target`` every second."""
+    host = target.removeprefix("http://")
+    config = folder / "prometheus.yml"
+    config.write_text(
+        "scrape_configs:\n"
+        "  - job_name: firstword\n"
+        "    scrape_interval: 1s\n"
+        f"    static_configs: [{{targets: ['{host}']}}]\n"
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [program, f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
+    command.append(f"--web.listen-address=127.0.0.1:{port}")
+    async with (
+        await anyio.open_process(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5) as client,
+    ):
+
+        async def ask(query: str) -> Any:
+            try:
+                reply = await client.get("/api/v1/query", params={"query": query})
+                return reply.json()
+            except (httpx.TransportError, ValueError):  # it is not up yet
+                return {"status": "success", "data": {"result": []}}
+
+        try:
+            yield ask
+        finally:
+            process.kill()
+
+
+async def test_metrics_are_behind_the_token_where_there_is_one() -> None:
+    from pydantic import SecretStr
+
+    metrics = Metrics()
+    figures = Figures(metrics.text, lambda _: "<p>report</p>", style())
+    async with served(ScriptedCalls(), figures=figures, token=SecretStr("open-sesame")) as server:
+        for path in ("/metrics", "/api/report"):
+            status, _, _ = await server.ask("GET", path)
+            assert status == 401
+        headers = {"Authorization": "Bearer open-sesame"}
+        status, body, response = await server.ask("GET", "/metrics", headers=headers)
+        assert status == 200
+        assert "firstword_event_loop_stalls_total 0.0" in body
+        assert response.headers["Content-Type"] == CONTENT_TYPE
+        _, body, _ = await server.ask("GET", "/api/report", headers=headers)
+        assert body == "<p>report</p>"
