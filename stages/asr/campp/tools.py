@@ -1,4 +1,4 @@
-"""``firstword asr``: new, import-wenet, int8, peer, graph, show."""
+"""``firstword asr``: new, import-wenet, int8, peer, graph, show, and the verbs of training."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.console import Console
 
 from stages.asr.campp.geometry import Geometry, NotAModel
 from stages.asr.campp.graph import open_graph
+from stages.asr.campp.training import verbs as training
 from stages.errors import UserError
 
 
@@ -25,6 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     _add_graph(verbs.add_parser("graph", help="build a graph for decode: wfst"))
     show = verbs.add_parser("show", help="show what a model file says about itself")
     show.add_argument("model", type=Path, metavar="MODEL.onnx")
+    training.add(verbs)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
             _shown(options.out, out)
         case "graph":
             _graph(options, out)
+        case verb if verb in training.VERBS:
+            return training.run(options)
         case _:
             _shown(options.model, out)
     return 0
@@ -59,7 +63,7 @@ def _add_new(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tokens", type=Path, help="a file with a token a line, blank first")
     parser.add_argument("--vocabulary", type=int, default=5538, help="tokens, without --tokens")
     parser.add_argument("--seed", type=int, default=0, help="of the random weights")
-    parser.add_argument("--int8", action="store_true", help="quantise it")
+    _add_kind(parser)
     parser.add_argument(
         "--peer", type=Path, metavar="DIR", help="write it for sherpa-onnx too (strides 1,1,1);"
         " its front end is then sherpa-onnx's"
@@ -73,7 +77,15 @@ def _add_wenet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--left-chunks", type=int, default=4)
     parser.add_argument("--name", default="wenet")
     parser.add_argument("--language", default="")
-    parser.add_argument("--int8", action="store_true", help="quantise it")
+    _add_kind(parser)
+
+
+def _add_kind(parser: argparse.ArgumentParser) -> None:
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--int8", action="store_true", help="quantise it, for a CPU")
+    kind.add_argument(
+        "--resident", action="store_true", help="for a GPU: caches never leave the device"
+    )
 
 
 def _add_graph(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +108,7 @@ def _new(options: argparse.Namespace, out: Console) -> None:
         raise UserError(f"No such model can be made: {error}") from error
     if options.peer:
         _training("peer").export(network, tokens, options.peer)
-    export.export(network, tokens, options.out)
+    export.export(network, tokens, options.out, options.resident)
     _finish(options, out)
 
 
@@ -104,7 +116,7 @@ def _import_wenet(options: argparse.Namespace, out: Console) -> None:
     imported = _training("wenet").read(
         options.folder, options.chunk, options.left_chunks, options.name, options.language
     )
-    _training("export").export(imported.network, imported.tokens, options.out)
+    _training("export").export(imported.network, imported.tokens, options.out, options.resident)
     _finish(options, out)
 
 

@@ -134,13 +134,23 @@ def vars_of(shape: Shape) -> dict[str, Any]:
     return {"hidden": shape.hidden, "channels": shape.channels, "dropout": shape.dropout}
 
 
-def restored(state: State) -> Network:
+def restored(state: State, chunk: int | None = None) -> Network:
     """Return the network that a checkpoint holds.
+
+    Args:
+        state: the checkpoint.
+        chunk: frames of a chunk other than it was trained for; it looks back as far as before.
 
     Raises:
         RuntimeError: its weights do not fit its own geometry.
     """
-    network = Network(state.geometry, state.shape)
+    geometry = state.geometry
+    if chunk is not None:
+        left = max(1, geometry.chunk * geometry.left_chunks // chunk)
+        geometry = Geometry.model_validate(
+            {**geometry.model_dump(), "chunk": chunk, "left_chunks": left}
+        )
+    network = Network(geometry, state.shape)
     network.load_state_dict(state.weights, strict=True)
     return network.eval()
 
@@ -161,6 +171,20 @@ def averaged(files: list[Path]) -> State:
     }
     newest = states[-1]
     return State(newest.step, mean, None, newest.geometry, newest.shape)
+
+
+def model_of(place: Path) -> State:
+    """Return the model of a checkpoint, or the mean of those in a run's folder.
+
+    Raises:
+        BadCheckpoint: there is none, or it cannot be used.
+    """
+    if not place.is_dir():
+        return load(place)
+    files = snapshots(place)
+    if not files:
+        raise BadCheckpoint(place, "the folder holds no step-*.pt")
+    return averaged(files)
 
 
 def snapshots(folder: Path) -> list[Path]:

@@ -56,7 +56,9 @@ def write(
 
 
 def _replace(graph: Any, layers: dict[bytes, FakeLinear], scheme: Scheme) -> None:
-    weights: dict[str, Any] = {entry.name: numpy_helper.to_array(entry) for entry in graph.initializer}
+    weights: dict[str, Any] = {
+        entry.name: numpy_helper.to_array(entry) for entry in graph.initializer
+    }
     left = dict(layers)
     quantised: dict[tuple[str, float, int], str] = {}
     nodes: list[Any] = []

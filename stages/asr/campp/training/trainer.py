@@ -101,7 +101,7 @@ class Trainer:
         config = self._config
         rng = np.random.default_rng([config.seed, 7, self._step])
         torch.manual_seed(config.seed * 1_000_003 + self._step)
-        inputs = self._inputs([self._corpus.items[place] for place in batch])
+        inputs = inputs_of(self._corpus, [self._corpus.items[place] for place in batch])
         masked(inputs.frames, inputs.lengths, config.steps, rng, self._network)
         chunk = int(rng.choice(config.steps.chunks))
         for group in self._optimiser.param_groups:
@@ -126,19 +126,6 @@ class Trainer:
             share = config.steps.middle
             loss = (1 - share) * loss + share * ctc(middle, frames, inputs)
         return loss
-
-    def _inputs(self, items: Sequence[Item]) -> Inputs:
-        longest = max(item.frames for item in items)
-        mels = self._network.geometry.front.mels
-        frames = np.zeros((len(items), longest, mels), dtype=np.float32)
-        for row, item in enumerate(items):
-            frames[row, : item.frames] = self._corpus.frames(item)
-        return Inputs(
-            torch.from_numpy(frames),
-            torch.tensor([item.frames for item in items]),
-            torch.tensor([token for item in items for token in item.tokens]),
-            torch.tensor([len(item.tokens) for item in items]),
-        )
 
     def _set_means(self) -> None:
         mean, deviation = self._corpus.mean_and_deviation()
@@ -184,6 +171,21 @@ class Trainer:
         self._run.mkdir(parents=True, exist_ok=True)
         with (self._run / LOG).open("a", encoding="utf-8") as target:
             target.write(json.dumps(entry) + "\n")
+
+
+def inputs_of(corpus: Corpus, items: Sequence[Item]) -> Inputs:
+    """Return items as a batch, filled up to the longest."""
+    longest = max(item.frames for item in items)
+    mels = corpus.frames(items[0]).shape[1]
+    frames = np.zeros((len(items), longest, mels), dtype=np.float32)
+    for row, item in enumerate(items):
+        frames[row, : item.frames] = corpus.frames(item)
+    return Inputs(
+        torch.from_numpy(frames),
+        torch.tensor([item.frames for item in items]),
+        torch.tensor([token for item in items for token in item.tokens]),
+        torch.tensor([len(item.tokens) for item in items]),
+    )
 
 
 def rate(steps: Steps, step: int) -> float:
