@@ -16,6 +16,7 @@ import numpy as np
 from stages.asr.campp.batching import Gathering, Waiting
 from stages.asr.campp.features import Frames
 from stages.asr.campp.graph import Graph
+from stages.asr.campp.resident import ResidentStates, ResidentSteps
 from stages.asr.campp.states import States
 from stages.asr.campp.steps import BrokenNumbers, LogProbs, Row, Steps
 from stages.errors import StageError, Transient, Unusable
@@ -80,8 +81,14 @@ class Engine:
 
     def __init__(self, graph: Graph, slots: int, max_batch: int, max_wait: float) -> None:
         self.graph = graph
-        self._states = States(graph.geometry, slots)
-        self._steps = Steps(graph, self._states, min(max_batch, slots))
+        self._states: States | ResidentStates
+        self._steps: Steps | ResidentSteps
+        if graph.geometry.resident:
+            self._states = ResidentStates(graph, slots)
+            self._steps = ResidentSteps(graph, self._states, min(max_batch, slots))
+        else:
+            self._states = States(graph.geometry, slots)
+            self._steps = Steps(graph, self._states, min(max_batch, slots))
         period = graph.geometry.packet / SAMPLE_RATE
         self._gathering = Gathering(min(max_batch, slots), max_wait, period)
         self._free = deque(range(slots))

@@ -75,6 +75,7 @@ class Geometry(BaseModel):
     vocabulary: int = Field(ge=2)
     blank: int = Field(default=0, ge=0)
     weights: Literal["float32", "int8"] = "float32"
+    resident: bool = Field(default=False, description="caches of all slots go through the graph")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Geometry:

@@ -3,6 +3,9 @@
 Everything is batch first. ``k``, ``v`` and ``c`` are keys, values and convolution caches; one
 tensor a layer, because slicing a joined tensor would copy every cache in every step. Only the
 new frames of keys and values come out.
+
+A *resident* graph is for a GPU: its caches are those of all slots (slots first), it picks the
+rows' own by ``slots`` and gives all of them back, so that they never leave the device.
 """
 
 from __future__ import annotations
@@ -10,6 +13,12 @@ from __future__ import annotations
 from stages.asr.campp.geometry import Geometry
 
 FEATURES, HISTORY, OFFSET, LOG_PROBS = "features", "history", "offset", "log_probs"
+
+SLOTS, KEEP = "slots", "keep"
+"""Resident graphs only: whose caches the rows use, and whether they take the new ones over."""
+
+WHOLE = (HISTORY, OFFSET, SLOTS)
+"""Inputs of whole numbers (int64)."""
 
 
 def layer_names(geometry: Geometry) -> list[str]:
@@ -22,6 +31,8 @@ def inputs(geometry: Geometry) -> list[str]:
     first = [FEATURES, HISTORY]
     if geometry.positions == "absolute":
         first.append(OFFSET)
+    if geometry.resident:
+        first += [SLOTS, KEEP]
     return first + layer_names(geometry)
 
 
@@ -36,6 +47,8 @@ def shapes(geometry: Geometry) -> dict[str, tuple[int, ...]]:
         FEATURES: (geometry.window, geometry.front.mels),
         HISTORY: (),
         OFFSET: (),
+        SLOTS: (),
+        KEEP: (),
         LOG_PROBS: (geometry.out_frames, geometry.vocabulary),
     }
     layer = 0
@@ -45,7 +58,8 @@ def shapes(geometry: Geometry) -> dict[str, tuple[int, ...]]:
             for part in "kv":
                 heads = (geometry.heads, frames * geometry.left_chunks, geometry.head_width)
                 found[f"{part}.{layer}"] = heads
-                found[f"new_{part}.{layer}"] = (geometry.heads, frames, geometry.head_width)
+                new = (geometry.heads, frames, geometry.head_width)
+                found[f"new_{part}.{layer}"] = heads if geometry.resident else new
             kept = (geometry.width, geometry.kernel - 1)
             found[f"c.{layer}"] = found[f"new_c.{layer}"] = kept
             layer += 1

@@ -15,6 +15,42 @@ REBASE_BEFORE = 80
 """Absolute positions: so many rows before its table ends, a call goes back in it."""
 
 
+class Progress:
+    """How far each slot's utterance is; what a graph must be told of it."""
+
+    def __init__(self, geometry: Geometry, slots: int) -> None:
+        self._geometry = geometry
+        self.steps = [0] * slots
+        self._rebased = [0] * slots
+
+    def restart(self, slot: int) -> None:
+        """Begin an utterance."""
+        self.steps[slot] = self._rebased[slot] = 0
+
+    def advance(self, slot: int) -> None:
+        """Count a step that was kept."""
+        self.steps[slot] += 1
+
+    def history(self, slot: int) -> int:
+        """Return the encoder frames in its caches that are of this utterance."""
+        return min(self.steps[slot], self._geometry.left_chunks) * self._geometry.chunk
+
+    def offset(self, slot: int) -> int:
+        """Return the absolute position of the next chunk; lowered before the table ends.
+
+        Cached keys hold no positions, so this is lawful at any step: the call goes on as one
+        that began ``left_chunks`` chunks ago.
+        """
+        g = self._geometry
+        if g.positions != "absolute":
+            return 0
+        offset = (self.steps[slot] - self._rebased[slot]) * g.chunk
+        if offset + g.chunk > g.max_positions - REBASE_BEFORE:
+            self._rebased[slot] = self.steps[slot] - g.left_chunks
+            offset = g.left_chunks * g.chunk
+        return offset
+
+
 @dataclass(slots=True)
 class _Segment:
     first: int  # its first layer
@@ -70,8 +106,7 @@ class States:
             self._segments.append(_Segment(first, count, keys, values))
             first += count
         self._convolution = np.zeros((slots, first, g.width, g.kernel - 1), np.float32)
-        self._steps = [0] * slots
-        self._rebased = [0] * slots
+        self._progress = Progress(geometry, slots)
 
     @property
     def bytes_a_slot(self) -> int:
@@ -91,15 +126,15 @@ class States:
     def restart(self, slot: int) -> None:
         """Begin another utterance of the same call: its old keys stay, but are not seen."""
         self._convolution[slot] = 0
-        self._steps[slot] = self._rebased[slot] = 0
+        self._progress.restart(slot)
 
     def gather(self, slots: list[int], into: Buffers) -> None:
         """Copy the caches of these slots to the rows of a batch, oldest block first."""
         g = self.geometry
         for row, slot in enumerate(slots):
-            steps = self._steps[slot]
-            into.history[row] = min(steps, g.left_chunks) * g.chunk
-            into.offset[row] = self._offset(slot)
+            steps = self._progress.steps[slot]
+            into.history[row] = self._progress.history(slot)
+            into.offset[row] = self._progress.offset(slot)
             for index, segment in enumerate(self._segments):
                 keys, values = into.keys[index], into.values[index]
                 for place in range(g.left_chunks):
@@ -110,24 +145,9 @@ class States:
 
     def keep(self, slot: int, row: int, made: Buffers) -> None:
         """Take what a step made in a row over into its slot."""
-        block = self._steps[slot] % self.geometry.left_chunks
+        block = self._progress.steps[slot] % self.geometry.left_chunks
         for index, segment in enumerate(self._segments):
             segment.keys[slot, block] = made.new_keys[index][:, row]
             segment.values[slot, block] = made.new_values[index][:, row]
         self._convolution[slot] = made.new_convolution[:, row]
-        self._steps[slot] += 1
-
-    def _offset(self, slot: int) -> int:
-        """Position of the next chunk; lowered before the table ends.
-
-        Cached keys hold no positions, so this is lawful at any step: the call goes on as one
-        that began ``left_chunks`` chunks ago.
-        """
-        g = self.geometry
-        if g.positions != "absolute":
-            return 0
-        offset = (self._steps[slot] - self._rebased[slot]) * g.chunk
-        if offset + g.chunk > g.max_positions - REBASE_BEFORE:
-            self._rebased[slot] = self._steps[slot] - g.left_chunks
-            offset = g.left_chunks * g.chunk
-        return offset
+        self._progress.advance(slot)

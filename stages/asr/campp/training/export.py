@@ -18,6 +18,8 @@ from stages.asr.campp import names
 from stages.asr.campp.geometry import Geometry
 from stages.asr.campp.training.network import Network
 
+_CACHES = ("k.", "v.", "c.")
+
 OPSET = 17
 """The first with LayerNormalization as one operator."""
 
@@ -39,14 +41,58 @@ class _Step(nn.Module):
         return (log_probs, *(tensor for layer in new for tensor in layer))
 
 
-def export(network: Network, tokens: tuple[str, ...], file: Path) -> None:
-    """Write a network as one ONNX file; geometry and tokens go into its metadata."""
-    geometry = network.geometry
+class _ResidentStep(nn.Module):
+    """A step that picks its caches from those of all slots, and gives all of them back."""
+
+    def __init__(self, network: Network, geometry: Geometry) -> None:
+        super().__init__()
+        self.step, self.geometry = _Step(network), geometry
+
+    def forward(self, *taken: Tensor) -> tuple[Tensor, ...]:
+        """Take the tensors of ``names.inputs``, give those of ``names.outputs``, resident."""
+        given = dict(zip(names.inputs(self.geometry), taken, strict=True))
+        slots, keep, history = given[names.SLOTS], given[names.KEEP], given[names.HISTORY]
+        pools = [given[name] for name in names.layer_names(self.geometry)]
+        old = [pool[slots] for pool in pools]
+        # A slot that begins has somebody else's convolution cache; its old keys are masked.
+        begun = (history > 0).to(keep.dtype)[:, None, None]
+        seen = [cache * begun if cache.dim() == 3 else cache for cache in old]
+        first = [given[names.FEATURES], history]
+        if self.geometry.positions == "absolute":
+            first.append(given[names.OFFSET])
+        log_probs, *new = self.step(*first, *seen)
+        return (log_probs, *(self._kept(*each) for each in zip(
+            pools, seen, new, [slots] * len(new), [keep] * len(new), strict=True
+        )))
+
+    def _kept(
+        self, pool: Tensor, seen: Tensor, new: Tensor, slots: Tensor, keep: Tensor
+    ) -> Tensor:
+        if seen.dim() == 4:  # keys and values: the new frames push the oldest out
+            new = torch.cat([seen, new], dim=2)[:, :, -seen.shape[2] :]
+        keep = keep.reshape(-1, *[1] * (seen.dim() - 1))
+        return pool.index_put((slots,), new * keep + seen * (1 - keep))
+
+
+def export(
+    network: Network, tokens: tuple[str, ...], file: Path, resident: bool = False
+) -> None:
+    """Write a network as one ONNX file; geometry and tokens go into its metadata.
+
+    ``resident`` makes a file for a GPU, whose caches never leave the device.
+    """
+    geometry = network.geometry.model_copy(update={"resident": resident})
+    blank = blank_inputs(geometry)
     taken, given = names.inputs(geometry), names.outputs(geometry)
     was_training = network.training
     with tempfile.TemporaryDirectory(prefix="firstword-export-") as folder:
         raw, folded = Path(folder, "raw.onnx"), Path(folder, "folded.onnx")
-        to_onnx(_Step(network).eval(), blank_inputs(geometry), raw, taken, given)
+        if resident:
+            slots = ["slots" if name[:2] in _CACHES else "batch" for name in taken]
+            axes = dict(zip(taken, slots, strict=True)) | dict.fromkeys(given[1:], "slots")
+            to_onnx(_ResidentStep(network, geometry).eval(), blank, raw, taken, given, axes)
+        else:
+            to_onnx(_Step(network).eval(), blank, raw, taken, given)
         fold(raw, folded)
         network.train(was_training)
         label(folded, geometry_.write(geometry, tokens), file, names.shapes(geometry))
@@ -55,9 +101,9 @@ def export(network: Network, tokens: tuple[str, ...], file: Path) -> None:
 def blank_inputs(geometry: Geometry, batch: int = 2) -> tuple[Tensor, ...]:
     """Return zeros in the shapes of a step's inputs."""
     shapes = names.shapes(geometry)
-    whole = (names.HISTORY, names.OFFSET)
+    kinds = dict.fromkeys(names.WHOLE, torch.int64)
     return tuple(
-        torch.zeros(batch, *shapes[name], dtype=torch.int64 if name in whole else torch.float32)
+        torch.zeros(batch, *shapes[name], dtype=kinds.get(name, torch.float32))
         for name in names.inputs(geometry)
     )
 
@@ -68,10 +114,20 @@ def to_onnx(
     file: Path,
     taken: list[str],
     given: list[str],
-    batched: bool = True,
+    free: dict[str, str] | None = None,
 ) -> None:
-    """Trace a module into an ONNX file; the first axis of every tensor is free if ``batched``."""
-    axes = {name: {0: "batch"} for name in (*taken, *given)} if batched else None
+    """Trace a module into an ONNX file.
+
+    Args:
+        module: what to trace.
+        example: inputs of the right shapes.
+        file: where to.
+        taken: names of the inputs.
+        given: names of the outputs.
+        free: a name for the first axis of tensors where it is not "batch"; empty for none free.
+    """
+    named = free or dict.fromkeys((*taken, *given), "batch")
+    axes = {name: {0: named.get(name, "batch")} for name in (*taken, *given)}
     with torch.no_grad(), _quiet():
         torch.onnx.export(
             module,
@@ -79,7 +135,7 @@ def to_onnx(
             str(file),
             input_names=taken,
             output_names=given,
-            dynamic_axes=axes,
+            dynamic_axes=axes if free != {} else None,
             opset_version=OPSET,
             dynamo=False,
         )

@@ -65,7 +65,7 @@ def export(network: Network, tokens: tuple[str, ...], folder: Path) -> Path:
     was_training = network.training
     with tempfile.TemporaryDirectory(prefix="firstword-peer-") as scratch:
         raw, folded = Path(scratch, "raw.onnx"), Path(scratch, "folded.onnx")
-        to_onnx(_PeerStep(network).eval(), _blank(geometry), raw, TAKEN, GIVEN, batched=False)
+        to_onnx(_PeerStep(network).eval(), _blank(geometry), raw, TAKEN, GIVEN, free={})
         fold(raw, folded)
         label(folded, _metadata(geometry), folder / "model.onnx", {})
     network.train(was_training)

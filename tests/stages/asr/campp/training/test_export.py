@@ -17,6 +17,7 @@ import torch
 from stages.asr.campp.features import Fbank, whole
 from stages.asr.campp.geometry import METADATA_KEY, Front, NotAModel
 from stages.asr.campp.graph import open_graph
+from stages.asr.campp.resident import ResidentStates, ResidentSteps
 from stages.asr.campp.states import States
 from stages.asr.campp.steps import Row, Steps
 from stages.asr.campp.training.export import export
@@ -105,3 +106,24 @@ def test_metadata_with_too_many_layers_is_found(tmp_path: Path) -> None:
     onnx.save(model, str(tmp_path / "lies.onnx"))
     with pytest.raises(NotAModel, match=r"its inputs are not those of a step: c\.3"):
         open_graph(tmp_path / "lies.onnx")
+
+
+def test_a_resident_file_keeps_its_caches_and_says_the_same(tmp_path: Path) -> None:
+    made = talkative()
+    export(made, alphabet(TOKENS), tmp_path / "plain.onnx")
+    export(made, alphabet(TOKENS), tmp_path / "resident.onnx", resident=True)
+    plain, graph = open_graph(tmp_path / "plain.onnx"), open_graph(tmp_path / "resident.onnx")
+    steps = ResidentSteps(graph, ResidentStates(graph, 5), 4)
+    calls = [windows_of(plain, Fbank(graph.geometry.front), noise(3, seed)) for seed in range(3)]
+    for _ in range(2):  # the second time in slots that were used
+        heard: list[list[np.ndarray]] = [[], [], []]
+        for slot in (4, 0, 2):
+            steps.states.clear(slot)
+        for windows in zip(*calls, strict=True):
+            rows = [Row(slot, window) for slot, window in zip((4, 0, 2), windows, strict=True)]
+            steps.run([Row(4, windows[1], keep=False), Row(1, windows[2])])
+            for call, log_probs in zip(heard, steps.run(rows), strict=True):
+                assert isinstance(log_probs, np.ndarray)
+                call.append(log_probs)
+        for call, windows in zip(heard, calls, strict=True):
+            np.testing.assert_allclose(np.concatenate(call), alone(plain, windows), atol=1e-4)
