@@ -1,0 +1,106 @@
+"""The latency bench: what counts as cutting a caller off, and a run against a real agent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from agent.bench.latency import false_endpoints, measure
+from agent.caller import CallResult, Exactness, TurnResult
+from agent.line import PLAYOUT_RATE
+from agent.messages import ReplyEnd
+from agent.webrtc import sound
+from tests.agent.report.turns import turn
+
+EXACT = Exactness(0.1, 0.2, 0.0, 0.0, 0.0, 0, 0)
+ANSWERED = TurnResult(
+    file="a.flac",
+    turn=1,
+    partials=(),
+    final="what time is it",
+    reply="It is noon.",
+    heard_text="It is noon.",
+    interrupted=False,
+    heard_ms=600.0,
+    silenced_ms=None,
+    marks={},
+    timeline=turn(1).to_dict(),
+    failure=None,
+)
+
+PROFILE = """
+name: Scripted
+language: en
+vad: {engine: energy}
+turn: {engine: silence, preset: quick}
+asr: {engine: scripted, lines: [what time is it now]}
+llm: {engine: echo, reply: It is noon.}
+voice: {engine: tone}
+"""
+
+
+def call(*turns: TurnResult) -> CallResult:
+    return CallResult("http://x", "c", "robin", 100.0, "", turns, (), EXACT, None)
+
+
+def test_one_reply_a_recording_is_as_it_should_be() -> None:
+    result = call(ANSWERED, replace(ANSWERED, turn=2), replace(ANSWERED, turn=3))
+    assert false_endpoints(result, Counter({0: 1, 1: 1, 2: 1, 3: 1})) == 0
+
+
+def test_a_recording_answered_in_two_pieces_was_cut_off() -> None:
+    result = call(ANSWERED, replace(ANSWERED, turn=3), replace(ANSWERED, turn=4))
+    assert false_endpoints(result, Counter({1: 1, 2: 1, 3: 1, 4: 1})) == 1
+
+
+def test_a_reply_that_began_and_was_started_anew_cut_the_caller_off() -> None:
+    result = call(ANSWERED, replace(ANSWERED, turn=2))
+    assert false_endpoints(result, Counter({1: 2, 2: 1})) == 1
+
+
+def test_an_endpoint_before_the_last_sound_cut_the_caller_off() -> None:
+    early = turn(1, marks={"speech_end": 0.0, "endpoint": -40.0}).to_dict()
+    assert false_endpoints(call(replace(ANSWERED, timeline=early)), Counter({1: 1})) == 1
+
+
+def test_a_recording_without_an_answer_is_a_failure_and_no_false_endpoint() -> None:
+    unanswered = replace(ANSWERED, turn=None, timeline=None)
+    assert false_endpoints(call(unanswered, ANSWERED), Counter({1: 1})) == 0
+
+
+def test_the_messages_that_are_counted_are_those_of_replies_that_end() -> None:
+    from agent.bench.latency import Told
+
+    told = Told()
+    for interrupted in (True, False):
+        told.take(ReplyEnd(turn=4, reply=7, heard="", interrupted=interrupted))
+    assert told.ended == Counter({4: 2})
+
+
+@pytest.mark.timeout(90)
+async def test_two_callers_at_once_are_measured_against_a_real_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRSTWORD_PROFILES", str(tmp_path))
+    (tmp_path / "scripted.yaml").write_text(PROFILE)
+    speech, state = tmp_path / "speech.wav", tmp_path / "state"
+    sound.write(speech, [_tone(0.8)], PLAYOUT_RATE)
+    [alone, two] = await measure("scripted", [speech], 2, [1, 2], state)
+    assert (alone.calls, alone.turns, two.turns) == (1, 2, 4)
+    assert alone.failures == two.failures == ()
+    assert len(two.heard_ms) == 4
+    for each in (alone, two):
+        shown = each.to_dict()
+        assert shown["heard_ms"]["n"] == each.turns
+        assert {"endpoint", "llm", "tts", "playout", "ear"} <= shown["stages"].keys()
+    assert (state / "turns.sqlite").is_file()  # and not among the user's own
+
+
+def _tone(seconds: float) -> NDArray[np.int16]:
+    count = np.arange(round(seconds * PLAYOUT_RATE))
+    return (9_000 * np.sin(2 * np.pi * 220 * count / PLAYOUT_RATE)).astype(np.int16)
