@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
 import anyio
-from anyio.abc import Process
+from anyio.abc import Process, TaskStatus
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from stages.asr.campp.decode.hypothesis import Hypothesis, LogProbs, Piece
@@ -29,10 +30,15 @@ PATIENCE = 10.0
 START = 60.0
 """Seconds for a process to load its graph."""
 
+RESTART = 0.5
+"""Seconds before a process that ended is started again."""
+
 AGREED = 3
 """So many times in a row must a word have come out alike before it is settled."""
 
 REQUEST, ANSWER = struct.Struct("<II"), struct.Struct("<I")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -118,7 +124,7 @@ class Worker:
             async with self._sending:
                 with anyio.CancelScope(shield=True), anyio.fail_after(PATIENCE):
                     await self._stdin.send(data)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
             self._gone = True
 
     async def _receive(self) -> dict[str, Any]:
@@ -210,15 +216,47 @@ async def open_wfst(options: CamppOptions, graph: Graph) -> AsyncIterator[Callab
     }
     numbers = count()
     async with AsyncExitStack() as stack:
-        processes = [_started(setup) for _ in range(options.processes)]
-        workers = [await stack.enter_async_context(process) for process in processes]
         tasks = await stack.enter_async_context(anyio.create_task_group())
-        for worker in workers:
-            tasks.start_soon(worker.listen)
+        places = [Place() for _ in range(options.processes)]
+        for place in places:
+            place.worker = await tasks.start(place.keep, setup)
         try:
-            yield lambda: Wfst(min(workers, key=lambda one: one.streams), next(numbers))
+            yield lambda: Wfst(least_used(places), next(numbers))
         finally:
             tasks.cancel_scope.cancel()
+
+
+@dataclass(eq=False)
+class Place:
+    """A worker, and after its death another one: calls that begin then know nothing of it."""
+
+    worker: Worker | None = None
+
+    async def keep(self, setup: dict[str, Any], *, task_status: TaskStatus[Worker]) -> None:
+        """Have a worker, always; tell the first one. Cancelling ends it."""
+        async with _started(setup) as worker:
+            task_status.started(worker)
+            await worker.listen()
+        while True:
+            self.worker = None
+            _log.warning("a process that decodes with WFST has ended; another one is started")
+            await anyio.sleep(RESTART)
+            with suppress(UserError):
+                async with _started(setup) as worker:
+                    self.worker = worker
+                    await worker.listen()
+
+
+def least_used(places: list[Place]) -> Worker:
+    """Return the worker with the fewest streams.
+
+    Raises:
+        Transient: all of them have just died.
+    """
+    workers = [place.worker for place in places if place.worker is not None]
+    if not workers:
+        raise Transient(STAGE, "the processes that decode with WFST are being started again")
+    return min(workers, key=lambda worker: worker.streams)
 
 
 @asynccontextmanager
@@ -240,7 +278,8 @@ async def _started(setup: dict[str, Any]) -> AsyncIterator[Worker]:
         yield worker
     finally:
         with anyio.CancelScope(shield=True), anyio.move_on_after(2):
-            process.kill()
+            with suppress(ProcessLookupError):
+                process.kill()
             await process.aclose()
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,12 @@ import anyio
 
 from stages.asr.campp.decode.hypothesis import spelled
 from stages.asr.campp.decode.tlg import Lexicon, NotALexicon, build
-from stages.asr.campp.decode.wfst import open_wfst
+from stages.asr.campp.decode.wfst import Wfst, open_wfst
 from stages.asr.campp.decode.wfst_search import Rules, Search, TokenGraph, WordSpan
 from stages.asr.campp.graph import Graph
 from stages.asr.campp.options import CamppOptions
 from stages.asr.campp.stage import open_campp
-from stages.errors import Unusable, UserError
+from stages.errors import Transient, Unusable, UserError
 from stages.events import Audio, Hearing, Pause, Transcript, UtteranceStart
 from stages.models import ModelStore
 from tests.stages.asr.campp.conftest import TINY, noise
@@ -151,6 +152,19 @@ async def test_a_process_that_dies_is_an_error_not_a_wait(tiny: Graph, tiny_grap
         decoder._worker.process.kill()
         with pytest.raises(Unusable, match="the process that decodes with WFST has ended"):
             await decoder.take(peaks([5, 0, 6], 60))
+        decoder.close()
+        with anyio.fail_after(20):
+            while (again := begun(make)) is None:  # noqa: ASYNC110 (nobody tells)
+                await anyio.sleep(0.05)
+        assert spelled((await again.take(peaks([5, 0, 6], 60))).pieces) == "c d"
+
+
+def begun(make: Callable[[], Wfst]) -> Wfst | None:
+    """Return a decoder if a process is there to decode."""
+    try:
+        return make()
+    except Transient:
+        return None
 
 
 async def test_wfst_without_a_graph_says_what_is_missing(tiny: Graph) -> None:
