@@ -29,6 +29,7 @@ from agent.decisions import (
     Prepare,
     Release,
 )
+from agent.edge import Edge
 from agent.engines import Stages
 from agent.line import Line
 from agent.messages import Heard, Trouble
@@ -77,6 +78,7 @@ class Ears:
     tasks: TaskGroup
     at_rest: Callable[[Ears], None]
     _recent: deque[Audio] = field(default_factory=deque)  # the utterance so far, or the pre-roll
+    _edge: Edge = field(default_factory=Edge)
     _open: int | None = None
     _text: str = ""
     _asked: int | None = None  # position of the pause whose final is still to come
@@ -98,7 +100,8 @@ class Ears:
                 self._remember(audio)
                 if self._open is not None:
                     self._tell(audio)
-                self.act(self.turns.frame(audio.end, len(audio.samples), frame.speech))
+                loud = self._edge.last_loud(audio)
+                self.act(self.turns.frame(audio.end, len(audio.samples), frame.speech, loud))
                 if not self.turns.busy:
                     self.at_rest(self)
 

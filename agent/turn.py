@@ -11,6 +11,7 @@ While a reply plays, sound holds it and confirmed speech interrupts it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from agent.decisions import (
@@ -36,6 +37,8 @@ FINAL_DEADLINE_MS = 4_000
 NOISE_MS = 250
 """Silence after which sound that held a reply, and brought no words, was noise."""
 REMEMBERED_PAUSES = 12
+LATEST_VAD = samples_in(128)
+"""Samples by which a VAD may be late to believe in silence; what is softer is speech then."""
 
 # --- what is known --------------------------------------------------------------------------
 
@@ -70,12 +73,15 @@ class Turns:
         settings: the profile's knobs.
         turn: number of the first turn to come.
         reply: number of the first reply to come.
+        patience: the silence, in milliseconds, that the evidence at a pause asks for.
     """
 
     settings: TurnSettings
     turn: int = 1
     reply: int = 1
+    patience: Callable[[TurnSettings, Evidence], float] = patience_ms
     _position: int = 0
+    _loud: int | None = None  # position after the last loud sample; none: nobody listens for it
     _run_start: int | None = None  # where the present run of speech frames began
     _utterance: _Utterance | None = None
     _utterances: int = 0
@@ -92,9 +98,21 @@ class Turns:
         """Begin with a greeting, as the reply to nothing."""
         return [self._release("", None, None)]
 
-    def frame(self, end: int, samples: int, speech: float) -> list[Action]:
-        """Hear a frame: its end position, its length in samples, its speech probability."""
+    def frame(
+        self, end: int, samples: int, speech: float, loud: int | None = None
+    ) -> list[Action]:
+        """Hear a frame.
+
+        Args:
+            end: its end position.
+            samples: its length.
+            speech: its speech probability.
+            loud: the position after its last loud sample, where one knows; a VAD takes a while
+                to believe in silence, and the silence counts from there.
+        """
         self._position = end
+        if loud is not None:
+            self._loud = loud
         floor = self.settings.threshold if self._run_start is None else self.settings.release
         if speech >= floor:
             return self._sound(end - samples, end)
@@ -158,18 +176,23 @@ class Turns:
         if utterance is not None and utterance.forced:
             return self._await_words(utterance, end)
         if utterance is not None and not utterance.silent:
-            utterance.last_speech = end  # a dip inside a word: no need to be sure again
+            # A dip inside a word: no need to be sure again.
+            utterance.last_speech = self._heard_upto(end)
         if end - self._run_start < samples_in(self.settings.start_ms):
             return [] if utterance is None else self._too_long(utterance, end)
         if utterance is None:
             return self._open(self._run_start, end)
         actions = self._resume(utterance) if utterance.silent else []
-        utterance.last_speech = end
+        utterance.last_speech = self._heard_upto(end)
         return actions + self._over_reply(utterance, end) + self._too_long(utterance, end)
+
+    def _heard_upto(self, end: int) -> int:
+        """Return where speech, in a frame of it that ends there, was last loud."""
+        return end if self._loud is None else max(self._loud, end - LATEST_VAD)
 
     def _open(self, start: int, end: int) -> list[Action]:
         self._utterances += 1
-        self._utterance = _Utterance(self._utterances, start, end)
+        self._utterance = _Utterance(self._utterances, start, self._heard_upto(end))
         begin = max(self._spent, start - samples_in(self.settings.pre_roll_ms))
         return [Open(self._utterances, begin), *self._over_reply(self._utterance, end)]
 
@@ -216,7 +239,7 @@ class Turns:
 
     def _patience(self, utterance: _Utterance) -> float:
         evidence = Evidence(utterance.complete, utterance.text, tuple(self._pauses))
-        return patience_ms(self.settings, evidence)
+        return self.patience(self.settings, evidence)
 
     def _was_noise(self, utterance: _Utterance, silence: int) -> bool:
         """Tell whether what held the reply is over and brought nothing to answer."""

@@ -8,6 +8,7 @@ import importlib
 BENCHES = {
     "overhead": "what the pipeline adds to the delays of its stages",
     "latency": "what a caller waits for, over real WebRTC, and where the time goes",
+    "endpoint": "how soon a turn is over, against how often the caller is cut into",
     "media": "what the wire adds, and how many calls a core carries",
     "asr": "how many calls a core hears, beside sherpa-onnx",
 }

@@ -31,9 +31,20 @@ def test_before_the_words_are_there_it_is_more_patient() -> None:
     assert without > patience_ms(BALANCED, Evidence(0.9, "I went there"))
 
 
-def test_a_question_mark_is_nearly_enough() -> None:
-    wait = patience_ms(BALANCED, Evidence(0.5, "Is it?"))
-    assert wait < patience_ms(BALANCED, Evidence(0.5, "It is"))
+def test_a_question_is_half_believed_whatever_it_sounds_like() -> None:
+    wait = patience_ms(BALANCED, Evidence(0.1, "Was it green?"))
+    assert wait < patience_ms(BALANCED, Evidence(0.1, "It was green."))
+
+
+def test_a_comma_at_the_end_makes_it_more_patient() -> None:
+    wait = patience_ms(BALANCED, Evidence(1.0, "Thunderstorms could produce hail,"))
+    assert BALANCED.confident_ms < wait < BALANCED.doubtful_ms
+
+
+def test_one_word_alone_is_often_the_first_of_several() -> None:
+    alone = patience_ms(BALANCED, Evidence(1.0, "Hello."))
+    assert alone > patience_ms(BALANCED, Evidence(1.0, "Hello there."))
+    assert alone > patience_ms(BALANCED, Evidence(1.0, "你好"))
 
 
 def test_a_sentence_that_hangs_waits_for_the_cap_however_complete_it_sounds() -> None:
@@ -58,14 +69,17 @@ def test_one_long_pause_is_no_rhythm() -> None:
         "because",
         "so, um",
         "Well...",
-        "first the bread,",
-        "my number is five five",
+        "I would like to.",
+        "Montreal, or?",
+        "my number is five five one",
+        "One zero zero, one?",
+        "1-0-0-0-1",
         "电话是一三八",
-        "我想要一个，",
+        "我要苹果、",
         "因为",
         "我觉得是",
         "如果下雨的话",
-        "三点五",
+        "嗯",
     ],
 )
 def test_it_hangs(text: str) -> None:
@@ -80,6 +94,12 @@ def test_it_hangs(text: str) -> None:
         "Yes.",
         "What is that for?",
         "I like tea",
+        "Turn the light on.",
+        "Thank you.",
+        "What is it like?",
+        "Set an alarm for six thirty",
+        "first the bread,",
+        "我想要一个，",
         "好的",
         "是的",
         "这本书是我的",
@@ -97,9 +117,10 @@ def test_it_does_not_hang(text: str) -> None:
 
 
 def test_digits_are_dictated_in_both_languages() -> None:
-    assert dictating("it is double seven")
-    assert dictating("零七")
-    assert not dictating("I have seven")
+    assert dictating("it is double seven one")
+    assert dictating("零七八")
+    assert not dictating("at five thirty")
+    assert not dictating("一百二十")
 
 
 ANY = st.builds(

@@ -1,0 +1,217 @@
+"""When a turn is over: time to the endpoint against the rate of cutting in, as a curve.
+
+Human recordings run through the VAD, the recogniser, the turn detector and the state machine of
+turn-taking, in audio time: nothing waits, and the models' opinions come as late as they do in a
+call. Fixed timers and the turn detector alone stand for comparison, on the same recordings and
+the same machine. A cut-in is an endpoint before the caller's last speech, heard or not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+import anyio
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from agent.bench.curve import Curve, Point, drawn
+from agent.bench.figures import percentiles
+from agent.bench.pauses import Case, cases
+from agent.bench.taking import Opinions, Outcome, Patience, sure_places, take
+from agent.endpoint import Evidence, patience_ms
+from agent.engines import open_engines
+from agent.errors import NotPossible
+from agent.profile import Profile, default_id, load
+from agent.turn_settings import PRESETS, TurnSettings
+from stages.models import ModelStore
+
+TIMERS_MS = (200, 300, 400, 500, 600, 700, 800, 900, 1000, 1200, 1500)
+THRESHOLDS = (0.3, 0.5, 0.7, 0.9, 0.97)
+ALONE_MS, GIVES_UP_MS = 200, (800, 1500)
+"""The turn detector alone: it ends a turn after the first, and one it doubts after the second."""
+SWEEP = (0.7, 0.85, 1.15, 1.3, 1.6)
+"""Our times of ``balanced``, all together so much shorter or longer: the rest of our curve."""
+
+
+USUAL = TurnSettings.model_validate({})
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to take turns."""
+
+    family: str
+    name: str
+    settings: TurnSettings
+    patience: Patience
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a way did in all cases of a group; times in milliseconds."""
+
+    family: str
+    name: str
+    group: str
+    cases: int
+    cut_in_percent: float
+    p50_ms: float
+    p95_ms: float
+    mean_ms: float
+    unanswered: int  # turns that nobody ended
+    vad_error_p50_ms: float
+    vad_error_p95_ms: float
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Describe the benchmark's arguments."""
+    parser.add_argument(
+        "--speech", type=Path, default=Path("../shared/speech/dev"), metavar="DIR",
+        help="recordings with a manifest.jsonl (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--profile", help="whose stages listen (default: the default one)")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the curve")
+    parser.add_argument("--kept", type=Path, metavar="FILE", help="keep what the models said")
+    parser.add_argument("--groups", action="store_true", help="print every group, not only all")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run it and print a table, or JSON.
+
+    Raises:
+        NotPossible: there are no recordings where they should be.
+    """
+    if not (options.speech / "manifest.jsonl").is_file():
+        raise NotPossible(
+            f"There is no manifest.jsonl in {options.speech}; say where it is with --speech."
+        )
+    profile = load(options.profile or default_id())
+
+    async def measured() -> list[Row]:
+        return await measure(profile, options.speech, options.kept)
+
+    rows = anyio.run(measured)
+    if options.svg is not None:
+        options.svg.write_text(drawn(_curves(rows), _title(rows)), encoding="utf-8")
+    if options.json:
+        json.dump({"rows": [asdict(row) for row in rows]}, sys.stdout)
+        sys.stdout.write("\n")
+    else:
+        Console().print(_table(rows if options.groups else [r for r in rows if r.group == "all"]))
+    return 0
+
+
+def ways() -> list[Way]:
+    """Return fixed timers, the turn detector alone, and ours."""
+    found = [_fixed(timer) for timer in TIMERS_MS]
+    found += [_alone(floor, last) for last in GIVES_UP_MS for floor in THRESHOLDS]
+    found += [
+        Way("ours", name, TurnSettings.model_validate(knobs), patience_ms) for name, knobs in PRESETS.items()
+    ]
+    return found + [_scaled(factor) for factor in SWEEP]
+
+
+def _fixed(timer: int) -> Way:
+    return Way("timer", f"{timer} ms", USUAL, lambda settings, evidence: float(timer))
+
+
+def _alone(floor: float, last: int) -> Way:
+    def patience(settings: TurnSettings, evidence: Evidence) -> float:
+        return float(ALONE_MS if (evidence.complete or 0.0) >= floor else last)
+
+    return Way(f"detector, {last} ms", f"from {floor}", USUAL, patience)
+
+
+def _scaled(factor: float) -> Way:
+    times = {
+        name: round(getattr(USUAL, name) * factor)
+        for name in ("confident_ms", "doubtful_ms", "cap_ms")
+    }
+    return Way("ours", f"balanced × {factor}", TurnSettings.model_validate(times), patience_ms)
+
+
+async def measure(profile: Profile, folder: Path, kept: Path | None) -> list[Row]:
+    """Return what every way does with the recordings of a folder, by group and in all."""
+    async with open_engines(ModelStore()) as engines:
+        opinions = Opinions(await engines.stages(profile))
+        if kept is not None:
+            opinions.load(kept)
+        turns = await cases(folder, lambda samples: sure_places(opinions.stages, samples))
+        rows: list[Row] = []
+        for way in ways():
+            rows += _rows(way, await take(turns, opinions, way.settings, way.patience), turns)
+        if kept is not None:
+            opinions.save(kept)
+        return rows
+
+
+def _rows(way: Way, outcomes: Sequence[Outcome], turns: Sequence[Case]) -> list[Row]:
+    groups = [*dict.fromkeys(case.group for case in turns), "all"]
+    return [
+        _row(way, group, [one for one in outcomes if group in (one.group, "all")])
+        for group in groups
+    ]
+
+
+def _row(way: Way, group: str, outcomes: Sequence[Outcome]) -> Row:
+    waits = [one.wait_ms for one in outcomes if one.wait_ms is not None]
+    errors = [one.vad_error_ms for one in outcomes if one.vad_error_ms is not None]
+    p50, p95 = percentiles(waits, (50, 95))
+    error50, error95 = percentiles(errors, (50, 95))
+    cut = sum(one.cut_ins > 0 for one in outcomes)
+    return Row(
+        family=way.family,
+        name=way.name,
+        group=group,
+        cases=len(outcomes),
+        cut_in_percent=round(100 * cut / len(outcomes), 1),
+        p50_ms=p50,
+        p95_ms=p95,
+        mean_ms=round(float(np.mean(waits)), 1) if waits else float("nan"),
+        unanswered=len(outcomes) - len(waits),
+        vad_error_p50_ms=error50,
+        vad_error_p95_ms=error95,
+    )
+
+
+# --- shown ----------------------------------------------------------------------------------
+
+
+def _curves(rows: Sequence[Row]) -> list[Curve]:
+    whole = [row for row in rows if row.group == "all"]
+    return [
+        Curve(
+            family,
+            [
+                Point(row.name, row.cut_in_percent, row.p50_ms, row.p95_ms)
+                for row in whole
+                if row.family == family
+            ],
+        )
+        for family in dict.fromkeys(row.family for row in whole)
+    ]
+
+
+def _title(rows: Sequence[Row]) -> str:
+    count = max(row.cases for row in rows)
+    return f"Time to the endpoint against cutting in, {count} turns, {date.today().isoformat()}"
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    table = Table(title="time from the caller's last sound to the endpoint")
+    for name in ("way", "", "group"):
+        table.add_column(name)
+    for name in ("turns", "cut in %", "p50 ms", "p95 ms", "mean ms", "never ended"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        times = (f"{row.p50_ms:.0f}", f"{row.p95_ms:.0f}", f"{row.mean_ms:.0f}")
+        cells = (row.family, row.name, row.group, str(row.cases), f"{row.cut_in_percent:.1f}")
+        table.add_row(*cells, *times, str(row.unanswered))
+    return table

@@ -1,0 +1,234 @@
+"""Takes turns in audio time: frames as fast as they can be had, opinions as late as they come."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+import numpy as np
+import numpy.typing as npt
+
+from agent.bench.pauses import Case
+from agent.decisions import Action, AskFinal, Open, Release
+from agent.edge import Edge
+from agent.endpoint import Evidence
+from agent.engines import Stages
+from agent.listen import JUDGED
+from agent.turn import Turns
+from agent.turn_settings import TurnSettings
+from stages.audio import milliseconds_in, samples_in
+from stages.events import (
+    AsrInput,
+    Audio,
+    Hearing,
+    Pause,
+    PauseContext,
+    Samples,
+    Transcript,
+    UtteranceEnd,
+    UtteranceStart,
+    VadFrame,
+)
+
+Patience = Callable[[TurnSettings, Evidence], float]
+
+FINAL_MS, FINAL_MS_PER_S, JUDGE_MS = 35.0, 25.0, 45.0
+"""After a pause is noticed: a final comes so late, and so much later a second of speech; an
+opinion so late. Medians of calls on two shared cores."""
+
+SURE = 0.8
+"""Probability from which a VAD, asked where a recording ends, is believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What the VAD made of a piece, and the position after its last loud sample."""
+
+    end: int
+    samples: int
+    speech: float
+    loud: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a way to take turns did in one case."""
+
+    case: str
+    group: str
+    cut_ins: int  # endpoints before the end
+    wait_ms: float | None  # from the end to the endpoint; none: the turn was never ended
+    vad_error_ms: float | None  # of where the machine took the end to be
+
+
+@dataclass(eq=False)
+class Opinions:
+    """What the models say of the cases; everything is asked once.
+
+    Args:
+        kept: what was said in earlier runs.
+    """
+
+    stages: Stages
+    kept: dict[str, tuple[str, float]] = field(default_factory=dict)
+    frames: dict[str, list[Frame]] = field(default_factory=dict)
+
+    async def listen(self, case: Case) -> list[Frame]:
+        """Return the VAD's frames of a case."""
+        if case.name not in self.frames:
+            edge = Edge()
+            heard = await vad_frames(self.stages, case.samples)
+            self.frames[case.name] = [_framed(frame, edge) for frame in heard]
+        return self.frames[case.name]
+
+    async def ask(self, case: Case, start: int, at: int) -> tuple[str, float]:
+        """Return the words between two positions, and whether they sound complete."""
+        key = f"{_digest(case.samples[start:at])} {' '.join(sorted(self.stages.names.values()))}"
+        if key not in self.kept:
+            samples = case.samples[start:at]
+            context = PauseContext(samples[-JUDGED:], "", "en", 0)
+            self.kept[key] = (
+                await self._final(samples),
+                round(await self.stages.turn.judge(context), 4),
+            )
+        return self.kept[key]
+
+    async def _final(self, samples: Samples) -> str:
+        give, take = anyio.create_memory_object_stream[AsrInput](8)
+        say, hear = anyio.create_memory_object_stream[Transcript](8)
+        finals: list[str] = []
+        with give, take, say, hear:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self.stages.asr.run, Hearing(language="en"), take, say)
+                await give.send(UtteranceStart(1, 0))
+                await give.send(Audio(samples, 0))
+                await give.send(Pause(1, len(samples)))
+                async for transcript in hear:
+                    if transcript.final:
+                        finals.append(transcript.text)
+                        break
+                await give.send(UtteranceEnd(1))
+                await give.aclose()
+        return finals[0] if finals else ""
+
+    def save(self, file: Path) -> None:
+        """Keep what was said."""
+        file.write_text(json.dumps(self.kept, ensure_ascii=False, indent=0), encoding="utf-8")
+
+    def load(self, file: Path) -> None:
+        """Take what was kept, if anything was."""
+        if file.is_file():
+            kept = json.loads(file.read_text(encoding="utf-8"))
+            self.kept = {key: (str(text), float(sure)) for key, (text, sure) in kept.items()}
+
+
+def _framed(frame: VadFrame, edge: Edge) -> Frame:
+    audio = frame.audio
+    return Frame(audio.end, len(audio.samples), frame.speech, edge.last_loud(audio))
+
+
+def _digest(samples: Samples) -> str:
+    return hashlib.sha256(samples.tobytes()).hexdigest()[:24]
+
+
+async def vad_frames(stages: Stages, samples: Samples) -> list[VadFrame]:
+    """Return what the VAD makes of a recording, from its beginning."""
+    give, take = anyio.create_memory_object_stream[Audio](1)
+    say, hear = anyio.create_memory_object_stream[VadFrame](len(samples) // 256 + 2)
+    frames: list[VadFrame] = []
+    with give, take, say, hear:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(stages.vad.run, take, say)
+            await give.send(Audio(samples, 0))
+            await give.aclose()
+            frames += [frame async for frame in hear]
+    return frames
+
+
+async def sure_places(stages: Stages, samples: Samples) -> npt.NDArray[np.bool_]:
+    """Tell for each sample whether the VAD, hearing the whole recording, is sure of speech."""
+    sure = np.zeros(len(samples), dtype=np.bool_)
+    for frame in await vad_frames(stages, samples):
+        sure[frame.audio.start : frame.audio.end] = frame.speech >= SURE
+    return sure
+
+
+# --- one case -------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class _Taking:
+    """One way to take turns, in one case."""
+
+    case: Case
+    opinions: Opinions
+    turns: Turns
+    cut_ins: int = 0
+    wait: float | None = None
+    error: float | None = None
+    _start: int = 0
+    _coming: list[tuple[int, Callable[[], list[Action]]]] = field(default_factory=list)
+
+    async def run(self) -> Outcome:
+        """Listen to the whole case."""
+        for frame in await self.opinions.listen(self.case):
+            await self._hear_opinions(frame.end)
+            actions = self.turns.frame(frame.end, frame.samples, frame.speech, frame.loud)
+            await self._do(actions, frame.end)
+            if self.wait is not None:
+                break
+        return Outcome(self.case.name, self.case.group, self.cut_ins, self.wait, self.error)
+
+    async def _hear_opinions(self, upto: int) -> None:
+        due = sorted((one for one in self._coming if one[0] <= upto), key=lambda one: one[0])
+        self._coming = [one for one in self._coming if one[0] > upto]
+        for when, tell in due:
+            await self._do(tell(), when)
+
+    async def _do(self, actions: list[Action], now: int) -> None:
+        for action in actions:
+            match action:
+                case Open():
+                    self._start = action.start
+                case AskFinal():
+                    await self._ask(action)
+                case Release():
+                    self._released(action, now)
+                case _:
+                    pass
+
+    async def _ask(self, action: AskFinal) -> None:
+        at = action.at
+        text, sure = await self.opinions.ask(self.case, self._start, at)
+        heard = milliseconds_in(at - self._start) / 1000
+        words = Transcript(action.utterance, text, at, final=True, stable=len(text))
+        final = at + samples_in(FINAL_MS + FINAL_MS_PER_S * heard)
+
+        def judged() -> list[Action]:
+            self.turns.judged(action.utterance, at, sure)
+            return []
+
+        self._coming.append((final, lambda: self.turns.transcript(words)))
+        self._coming.append((at + samples_in(JUDGE_MS), judged))
+
+    def _released(self, action: Release, now: int) -> None:
+        self.turns.over(action.reply)  # nobody waits here for replies
+        if now < self.case.end:
+            self.cut_ins += 1
+            return
+        self.wait = milliseconds_in(now - self.case.end)
+        if action.speech_end is not None:
+            self.error = milliseconds_in(action.speech_end - self.case.end)
+
+
+async def take(
+    cases: Sequence[Case], opinions: Opinions, settings: TurnSettings, patience: Patience
+) -> list[Outcome]:
+    """Return what one way to take turns does in each case."""
+    return [
+        await _Taking(case, opinions, Turns(settings, patience=patience)).run() for case in cases
+    ]
