@@ -4,7 +4,7 @@ const KINDS = ["endpoint", "asr", "llm", "clause", "tts", "playout", "ear", "res
 
 /**
  * The render model of a turn's record, or null where it has no spans:
- * {turn, total, end, from, ear, uncertainty, vadEnd, bargeIn, saved, trouble,
+ * {turn, call, total, end, from, ear, uncertainty, vadEnd, bargeIn, saved, trouble,
  *  spans: [{name, kind, ms, from, share, hidden}], marks: [{name, ms}]}.
  * Times in ms. Shares are of the bar's length and sum to 1; what is below zero takes no room but
  * is listed. `total` is null where no sound of the reply left the agent.
@@ -31,6 +31,7 @@ export function barOf(turn, record) {
     .sort((a, b) => a.ms - b.ms);
   return {
     turn,
+    call: record.call ?? null,
     spans,
     marks,
     total: record.first_response_ms ?? null,

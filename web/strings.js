@@ -60,6 +60,7 @@ const ENGLISH = {
   sum: "Sum",
   noteSaved: "{ms} ms of work was done during your pause, before it was sure that you had finished.",
   noteUncertainty: "Your ear is placed on the agent's clock to within {ms} ms.",
+  inReport: "This turn in the latency report",
   noteVad: "The end of your speech is the agent's estimate; the page could not see it.",
   noteBargeIn: "You interrupted: silence {ms} ms after your first sound.",
 
@@ -166,6 +167,7 @@ const CHINESE = {
   sum: "合计",
   noteSaved: "在确认你说完的同时，已提前完成 {ms} 毫秒的工作。",
   noteUncertainty: "你耳边的时刻换算到服务端时钟，误差不超过 {ms} 毫秒。",
+  inReport: "在延迟报告中查看这一轮",
   noteVad: "你说完的时刻由服务端估计，页面没能看到。",
   noteBargeIn: "你打断了回复：从你出声到安静用了 {ms} 毫秒。",
 

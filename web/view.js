@@ -316,7 +316,8 @@ export class View {
     $("bar").replaceChildren(...this.#segments(bar));
     $("bar").setAttribute("aria-label", described(bar, t));
     $("legend").replaceChildren(...bar.spans.map((span) => this.#legendItem(span)));
-    $("wait-notes").replaceChildren(...notes(bar, t).map((note) => make("li", "", note)));
+    const lines = notes(bar, t).map((note) => make("li", "", note));
+    $("wait-notes").replaceChildren(...lines, ...this.#inReport(bar));
     $("tables").replaceChildren(...tables(bar, t).map(table));
     this.#drawEarlier();
   }
@@ -350,6 +351,16 @@ export class View {
     $("earlier").hidden = recent.length < 2;
     $("earlier").replaceChildren(...buttons);
     buttons.find((button) => button.dataset.turn === focused)?.focus();
+  }
+
+  /** Where the turn is among others; the report knows it a moment after the reply is over. */
+  #inReport({ call, turn }) {
+    if (!call) return [];
+    const link = make("a", "", this.#t("inReport"));
+    link.href = `/report?call=${encodeURIComponent(call)}#t-${encodeURIComponent(call)}-${turn}`;
+    link.target = "_blank";
+    link.rel = "noopener";
+    return [make("li", "", "", link)];
   }
 
   #earlierTurn(bar, axis) {

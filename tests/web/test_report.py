@@ -1,0 +1,50 @@
+"""The live report in a real Chromium, under the server's content policy and behind its token."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Page, expect
+from pydantic import SecretStr
+
+from agent.report import Selection
+from agent.report.page import fragment, style
+from agent.server import Figures
+from tests.agent.report.turns import guessed, turn
+from tests.servers.edge_http import ScriptedCalls, served
+from tests.web.browsers import chromium, opened
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
+
+TOKEN = "open-sesame"
+EVIL = "<img src=x onerror=\"document.title='run'\">"
+
+
+def report(conditions: dict[str, str]) -> str:
+    turns = (turn(1, user_text=EVIL), turn(2, heard_ms=700.0), guessed(3))
+    return fragment(Selection(conditions.get("profile", "all turns"), turns))
+
+
+async def test_the_report_is_shown_to_who_has_the_token_and_has_its_colours() -> None:
+    figures = Figures(lambda: b"", report, style())
+    async with (
+        served(ScriptedCalls(), figures=figures, token=SecretStr(TOKEN)) as server,
+        chromium() as browser,
+    ):
+        page = await opened(browser, server.url + "/report?profile=robin")
+        complaints: list[str] = []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        await page.get_by_label("This server wants its token:").fill(TOKEN)
+        await page.get_by_role("button", name="Show the report").click()
+        await expect(page.locator("h1")).to_have_text("Where the wait went")
+        await expect(page.locator(".about")).to_contain_text("robin · 3 turns")
+        await _looks_right(page)
+        assert complaints == []
+
+
+async def _looks_right(page: Page) -> None:
+    colour = "getComputedStyle(document.querySelector('.bar .s-endpoint')).fill"
+    assert await page.evaluate(colour) != "rgb(0, 0, 0)"
+    assert await page.title() == "FirstWord: latency report"  # what was said did not run
+    await expect(page.locator(".turns")).to_contain_text(EVIL)
+    await page.set_viewport_size({"width": 360, "height": 800})
+    assert await page.evaluate("document.documentElement.scrollWidth") == 360
