@@ -45,7 +45,9 @@ _HOW = (
 class CampplusOptions(Options):
     """The settings of ``campplus``."""
 
-    folder: str = Field("", description="of the converted network; empty: the model store's own")
+    folder: str = Field(
+        default="", description="of the converted network; empty: the model store's own"
+    )
 
 
 def folder_of(options: CampplusOptions, store: ModelStore) -> Path:

@@ -75,8 +75,9 @@ class Voicefilter:
 
 
 def _unit(prints: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    length: npt.NDArray[np.float32] = np.linalg.norm(prints, axis=-1, keepdims=True) + 1e-12
-    return prints / length
+    lengths = np.linalg.norm(prints, axis=-1, keepdims=True)
+    unit: npt.NDArray[np.float32] = prints / np.maximum(lengths, 1e-12)
+    return unit
 
 
 def _window() -> _Matrix:
@@ -98,7 +99,8 @@ def _bands() -> _Matrix:
     low, peak, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     rising, falling = (bins - low) / (peak - low), (high - bins) / (high - peak)
     triangles = np.maximum(0.0, np.minimum(rising, falling)) * 2.0 / (high - low)
-    return triangles.astype(np.float32)
+    matrix: _Matrix = triangles.astype(np.float32)
+    return matrix
 
 
 def _load(folder: Path) -> Voicefilter:

@@ -1,0 +1,140 @@
+"""Builds tiny FunASR models with random weights; run by the interpreter that has FunASR.
+
+``python tiny.py FOLDER`` makes ``streaming``, ``offline``, ``punctuation`` and ``speaker`` in it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from funasr import AutoModel
+
+WIDTH, TOKENS, BINS = 32, "你好世界今天气怎么样我是谁请问帮忙谢再见可以", 560
+ENCODER = {
+    "output_size": WIDTH,
+    "attention_heads": 2,
+    "linear_units": 64,
+    "num_blocks": 2,
+    "normalize_before": True,
+    "kernel_size": 11,
+    "selfattention_layer_type": "sanm",
+    "pos_enc_class": "SinusoidalPositionEncoder",
+}
+DECODER = {
+    "attention_heads": 2,
+    "linear_units": 64,
+    "num_blocks": 2,
+    "att_layer_num": 2,
+    "kernel_size": 11,
+}
+EARS = {
+    "fs": 16000,
+    "window": "hamming",
+    "n_mels": 80,
+    "frame_length": 25,
+    "frame_shift": 10,
+    "lfr_m": 7,
+    "lfr_n": 6,
+    "dither": 0.0,  # the same sound is to give the same words
+}
+
+
+def paraformer(name: str, encoder: dict[str, Any], shift: dict[str, int], ears: str) -> Any:
+    return {
+        "model": name,
+        "model_conf": {"ctc_weight": 0.0, "predictor_bias": 1},
+        "encoder": "SANMEncoderChunkOpt" if name.endswith("Streaming") else "SANMEncoder",
+        "encoder_conf": ENCODER | encoder,
+        "decoder": "ParaformerSANMDecoder",
+        "decoder_conf": DECODER | shift,
+        "predictor": "CifPredictorV2",
+        "predictor_conf": {
+            "idim": WIDTH,
+            "threshold": 1.0,
+            "l_order": 1,
+            "r_order": 1,
+            "tail_threshold": 0.45,
+        },
+        "frontend": ears,
+        "frontend_conf": dict(EARS),
+        "tokenizer": "CharTokenizer",
+        "tokenizer_conf": {"unk_symbol": "<unk>", "split_with_space": True},
+        "input_size": BINS,
+    }
+
+
+STREAMING = paraformer(
+    "ParaformerStreaming",
+    {
+        "input_layer": "pe_online",
+        "sanm_shfit": 0,
+        "chunk_size": [12, 15],
+        "stride": [8, 10],
+        "pad_left": [0, 0],
+        "encoder_att_look_back_factor": [4, 4],
+        "decoder_att_look_back_factor": [1, 1],
+    },
+    {"sanm_shfit": 5},
+    "WavFrontendOnline",
+)
+OFFLINE = paraformer("Paraformer", {"input_layer": "pe"}, {"sanm_shfit": 0}, "WavFrontend")
+PUNCTUATION = {
+    "model": "CTTransformer",
+    "model_conf": {
+        "ignore_id": 0,
+        "embed_unit": WIDTH,
+        "att_unit": WIDTH,
+        "punc_list": ["<unk>", "_", "，", "。", "？", "、"],
+        "punc_weight": [1.0] * 6,
+        "sentence_end_id": 3,
+    },
+    "encoder": "SANMEncoder",
+    "encoder_conf": ENCODER | {"input_size": WIDTH, "input_layer": "pe", "padding_idx": 0},
+    "tokenizer": "CharTokenizer",
+    "tokenizer_conf": {"unk_symbol": "<unk>"},
+}
+
+
+def build(folder: Path, config: dict[str, Any]) -> None:
+    folder.mkdir(parents=True)
+    tokens = ["<blank>", "<s>", "</s>", *TOKENS, "<unk>"]
+    (folder / "tokens.json").write_text(json.dumps(tokens))
+    if "frontend" in config:
+        (folder / "am.mvn").write_text(cmvn())
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
+    torch.save({}, folder / "model.pt")
+    torch.manual_seed(7)
+    model = AutoModel(model=str(folder), device="cpu", disable_update=True).model
+    torch.save(model.state_dict(), folder / "model.pt")
+
+
+def cmvn() -> str:
+    def line(value: float) -> str:
+        return "<LearnRateCoef> 0 [ " + " ".join([str(value)] * BINS) + " ]"
+
+    return (
+        f"<Nnet>\n<Splice> {BINS} {BINS}\n[ 0 ]\n<AddShift> {BINS} {BINS}\n{line(-8.0)}\n"
+        f"<Rescale> {BINS} {BINS}\n{line(0.25)}\n</Nnet>\n"
+    )
+
+
+def main(folder: Path) -> None:
+    build(folder / "streaming", STREAMING)
+    build(folder / "offline", OFFLINE)
+    build(folder / "punctuation", PUNCTUATION)
+    speaker = folder / "speaker"
+    speaker.mkdir()
+    config = {"model": "CAMPPlus", "model_conf": {}}
+    (speaker / "config.yaml").write_text(yaml.safe_dump(config))
+    torch.manual_seed(7)
+    model = AutoModel(model="CAMPPlus", model_conf={}, device="cpu", disable_update=True).model
+    torch.save(model.state_dict(), speaker / "model.pt")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
