@@ -7,9 +7,8 @@ import unicodedata
 from itertools import pairwise
 
 from stages.asr.campp.decode.hypothesis import SPACE
-from stages.asr.campp.training.sizes import alphabet
 
-TOKENS = alphabet(30)
+TOKENS = ("<blank>", "<unk>", SPACE, *"abcdefghijklmnopqrstuvwxyz", "'")
 """Blank, unknown, word space, a-z, apostrophe: what English needs and no more."""
 
 _NUMBERS = {token: number for number, token in enumerate(TOKENS)}
