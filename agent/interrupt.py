@@ -20,6 +20,11 @@ _PHRASES = frozenset({"i see", "got it", "go on", "uh huh", "mm hm", "mm hmm", "
 _NODS_ZH = re.compile(f"(?:{'|'.join(_ZH.split())})+")
 LONGEST_ZH = 6
 """Characters of Chinese nods in a row (some recognisers write spaces between them, some do not)."""
+_HUM = re.compile(r"[mhau'-]+")
+"""How recognisers spell a hum or a laugh: "mamma", "aha", "hahaha"."""
+_ORDERS = frozenset(
+    {"hang on", "hold on", "stop", "wait", "no", "停", "停下", "等等", "等一下", "不"}
+)
 _PUNCTUATION = re.compile(r"[^\w\s'-]+")
 
 
@@ -28,7 +33,17 @@ def is_backchannel(text: str) -> bool:
     plain = _PUNCTUATION.sub(" ", text.lower()).split()
     if not plain or " ".join(plain) in _PHRASES:
         return True
-    if len(plain) <= 3 and all(word in BACKCHANNELS for word in plain):
+    if len(plain) <= 3 and all(map(_is_nod, plain)):
         return True
     joined = "".join(plain)
     return len(joined) <= LONGEST_ZH and _NODS_ZH.fullmatch(joined) is not None
+
+
+def is_order(text: str) -> bool:
+    """Tell whether words ask the other to be silent: they need no weight to be believed."""
+    plain = _PUNCTUATION.sub(" ", text.lower()).split()
+    return " ".join(plain) in _ORDERS or (bool(plain) and _ORDERS.issuperset(plain))
+
+
+def _is_nod(word: str) -> bool:
+    return word in BACKCHANNELS or _HUM.fullmatch(word) is not None

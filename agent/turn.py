@@ -27,7 +27,7 @@ from agent.decisions import (
     Release,
 )
 from agent.endpoint import Evidence, patience_ms
-from agent.interrupt import is_backchannel
+from agent.interrupt import is_backchannel, is_order
 from agent.turn_settings import TurnSettings
 from stages.audio import milliseconds_in, samples_in
 from stages.events import Transcript
@@ -36,6 +36,12 @@ FINAL_DEADLINE_MS = 4_000
 """After an endpoint, how long words are waited for; then the turn is given up."""
 NOISE_MS = 250
 """Silence after which sound that held a reply, and brought no words, was noise."""
+SURE = 0.8
+"""Probability that speech nearly always reaches; coughs and knocks do for moments only."""
+ORDER_MS = 96
+"""Of sure speech for "stop" and its like."""
+KNOCK_MS = 96
+"""A sound that held a reply and was too short for an utterance is over after that."""
 REMEMBERED_PAUSES = 12
 LATEST_VAD = samples_in(128)
 """Samples by which a VAD may be late to believe in silence; what is softer is speech then."""
@@ -83,6 +89,8 @@ class Turns:
     _position: int = 0
     _loud: int | None = None  # position after the last loud sample; none: nobody listens for it
     _run_start: int | None = None  # where the present run of speech frames began
+    _held_at: int = 0  # position of the last hold
+    _sure: int = 0  # samples of sure speech since the utterance (or the run before it) began
     _utterance: _Utterance | None = None
     _utterances: int = 0
     _prepared: _Replying | None = None
@@ -114,6 +122,9 @@ class Turns:
         if loud is not None:
             self._loud = loud
         floor = self.settings.threshold if self._run_start is None else self.settings.release
+        if self._run_start is None and self._utterance is None:
+            self._sure = 0
+        self._sure += samples if speech >= SURE else 0
         if speech >= floor:
             return self._sound(end - samples, end)
         self._run_start = None
@@ -179,7 +190,7 @@ class Turns:
             # A dip inside a word: no need to be sure again.
             utterance.last_speech = self._heard_upto(end)
         if end - self._run_start < samples_in(self.settings.start_ms):
-            return [] if utterance is None else self._too_long(utterance, end)
+            return self._hold(end) if utterance is None else self._too_long(utterance, end)
         if utterance is None:
             return self._open(self._run_start, end)
         actions = self._resume(utterance) if utterance.silent else []
@@ -217,7 +228,8 @@ class Turns:
     def _quiet(self, end: int) -> list[Action]:
         utterance = self._utterance
         if utterance is None:
-            return []
+            knock = end - self._held_at >= samples_in(KNOCK_MS)
+            return self._go_on() if knock else []
         silence = end - utterance.last_speech
         if utterance.ended_at is not None:
             return self._await_words(utterance, end)
@@ -245,7 +257,7 @@ class Turns:
         """Tell whether what held the reply is over and brought nothing to answer."""
         if self._speaking is None or utterance.text is None:
             return False
-        return is_backchannel(utterance.text) and silence >= samples_in(NOISE_MS)
+        return silence >= samples_in(NOISE_MS) and not self._takes_the_word(utterance.text)
 
     def _dismiss(self, utterance: _Utterance) -> list[Action]:
         return [*self._drop(), *self._go_on(), self._close(utterance, utterance.last_speech)]
@@ -274,7 +286,7 @@ class Turns:
         They may be those of a reply that sound alone cut off before it was heard.
         """
         text = utterance.text or ""
-        if self._speaking is not None and (self._protected or is_backchannel(text)):
+        if self._speaking is not None and (self._protected or not self._takes_the_word(text)):
             return self._dismiss(utterance)
         said = self.said_with(text)
         if not said:
@@ -332,18 +344,40 @@ class Turns:
         if speaking is None or self._protected or self._run_start is None:
             return []
         run = end - self._run_start
-        if run >= samples_in(self.settings.interrupt_ms):
+        enough = samples_in(self.settings.interrupt_ms)
+        if run >= enough and 2 * self._sure >= enough:
             return self._interrupt(utterance.start)
-        if run >= samples_in(self.settings.hold_ms) and not speaking.held:
-            speaking.held = True
-            return [Hold(speaking.reply)]
-        return []
+        return self._hold(end)
+
+    def _hold(self, end: int) -> list[Action]:
+        """Be silent for the sound there is, at its first frame if it is sure to be speech."""
+        speaking = self._speaking
+        if speaking is None or speaking.held or self._protected or self._run_start is None:
+            return []
+        long = end - self._run_start >= samples_in(self.settings.hold_ms)
+        if not long and not (self._sure and speaking.audible):
+            return []
+        speaking.held, self._held_at = True, end
+        return [Hold(speaking.reply)]
 
     def _maybe_interrupt(self, text: str) -> list[Action]:
         """Words came: they end the reply, unless they only say "I am listening"."""
-        if self._speaking is None or self._utterance is None or is_backchannel(text):
+        if self._speaking is None or self._utterance is None or self._protected:
             return []
-        return [] if self._protected else self._interrupt(self._utterance.start)
+        return self._interrupt(self._utterance.start) if self._takes_the_word(text) else []
+
+    def _takes_the_word(self, text: str) -> bool:
+        """Tell whether words, or what a recogniser takes for words, end the reply.
+
+        A recogniser hears words in coughs, too. The reply is silent meanwhile, so it costs the
+        caller nothing to wait until there was enough speech for a word.
+        """
+        if is_backchannel(text):
+            return False
+        if self._speaking is None or not self._speaking.audible:
+            return True
+        enough = min(ORDER_MS, self.settings.words_ms) if is_order(text) else self.settings.words_ms
+        return self._sure >= samples_in(enough)
 
     @property
     def _protected(self) -> bool:

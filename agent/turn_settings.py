@@ -31,5 +31,6 @@ class TurnSettings(BaseModel):
     speculate: bool = Field(True, description="prepare the reply at the first pause")
     tries: int = Field(3, ge=1, le=10, description="prepared replies a turn, at most")
     hold_ms: int = Field(64, ge=0, le=1000, description="of speech before the reply is held")
+    words_ms: int = Field(250, ge=0, le=3000, description="of sure speech before words end it")
     interrupt_ms: int = Field(600, ge=64, le=3000, description="of speech that ends the reply")
     interruptible: bool = Field(True, description="whether the caller may talk over the reply")

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.interrupt import BACKCHANNELS, is_backchannel
+from agent.interrupt import BACKCHANNELS, is_backchannel, is_order
 
 
 @pytest.mark.parametrize(
     "text",
     ["", " ", "...", "Mm-hm.", "uh-huh", "Yeah, yeah.", "OK!", "Right…", "I see.", "Got it",
+     "Mamma,,", "Aha!", "Uh, uh, uh", "Hahaha.",
      "嗯", "嗯。", "嗯嗯", "对对对", "好的。", "嗯，对", "是 的", "嗯嗯嗯"],
 )  # fmt: skip
 def test_a_nod_leaves_the_word(text: str) -> None:
@@ -30,3 +31,13 @@ def test_words_take_it(text: str) -> None:
 @given(st.lists(st.sampled_from(sorted(BACKCHANNELS)), min_size=1, max_size=3))
 def test_up_to_three_nods_are_a_nod(nods: list[str]) -> None:
     assert is_backchannel(", ".join(nods).upper() + ".")
+
+
+@pytest.mark.parametrize("text", ["Stop!", "no wait", "No, no, no.", "Hang on.", "等一下", "停。"])
+def test_an_order_to_stop_is_one(text: str) -> None:
+    assert is_order(text)
+
+
+@pytest.mark.parametrize("text", ["", "...", "Nothing.", "Wait for me", "I don't know", "on", "好"])
+def test_other_words_are_none(text: str) -> None:
+    assert not is_order(text)

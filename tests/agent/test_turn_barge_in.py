@@ -8,9 +8,10 @@ from agent.decisions import (
     GoOn,
     Hold,
     Interrupt,
+    Open,
     Release,
 )
-from agent.turn import FINAL_DEADLINE_MS, NOISE_MS
+from agent.turn import FINAL_DEADLINE_MS, KNOCK_MS, NOISE_MS
 from tests.agent.taking_turns import QUICK, Floor, kinds, knobs, replying
 
 
@@ -26,13 +27,13 @@ def floor(request: pytest.FixtureRequest) -> Floor:
 def test_a_cough_or_a_nod_over_a_reply_only_holds_it(floor: Floor, words: str) -> None:
     reply = replying(floor)
     floor.speak(260)
-    assert kinds(floor.done) == ["Open", "Hold"]
+    assert kinds(floor.done) == ["Hold", "Open"]
     floor.partial(words)
     floor.be_silent(140)
     floor.final(words)
     floor.judge(1.0)  # however complete it sounds
     floor.be_silent(NOISE_MS)
-    assert kinds(floor.done) == ["Open", "Hold", "AskFinal", "GoOn", "Close"]
+    assert kinds(floor.done) == ["Hold", "Open", "AskFinal", "GoOn", "Close"]
     assert floor.last(GoOn).reply == reply
 
 
@@ -66,6 +67,33 @@ def test_words_take_the_word(floor: Floor) -> None:
     floor.final("No wait.")
     floor.be_silent(1200)
     assert (floor.last(Release).text, floor.last(Release).turn) == ("No wait.", 2)
+
+
+def test_words_that_a_recogniser_hears_in_a_cough_do_not(floor: Floor) -> None:
+    replying(floor)
+    floor.hear(280, 0.7)  # a VAD is seldom sure of a cough
+    assert floor.partial("It's a.") == []
+    floor.be_silent(140)
+    floor.final("Thank you for watching.")
+    floor.be_silent(1000)
+    assert kinds(floor.done) == ["Open", "Hold", "AskFinal", "GoOn", "Close"]
+
+
+def test_words_count_once_there_was_enough_speech_for_them(floor: Floor) -> None:
+    reply = replying(floor)
+    floor.speak(160)
+    assert floor.partial("Tell me") == []
+    floor.speak(160)
+    assert kinds(floor.partial("Tell me more")) == ["Interrupt"]
+    assert floor.last(Interrupt).reply == reply
+
+
+def test_the_first_sure_moment_holds_and_a_knock_is_soon_forgotten(floor: Floor) -> None:
+    reply = replying(floor)
+    assert floor.speak(20) == [Hold(reply)]
+    assert floor.be_silent(KNOCK_MS - 40) == []
+    assert floor.be_silent(60) == [GoOn(reply)]
+    assert floor.all(Open) == []
 
 
 def test_enough_speech_takes_the_word_before_any_words(floor: Floor) -> None:
@@ -142,5 +170,5 @@ def test_nor_does_a_cough_whose_words_never_come(floor: Floor) -> None:
 def test_hold_comes_before_interrupt(floor: Floor) -> None:
     replying(floor)
     floor.speak(1000)
-    assert kinds(floor.done) == ["Open", "Hold", "Interrupt"]
+    assert kinds(floor.done) == ["Hold", "Open", "Interrupt"]
     assert len(floor.all(Hold)) == 1
