@@ -14,8 +14,8 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from agent.report.figures import ORDER
-from agent.spans import layout
 from agent.timeline import RESIDUAL, TurnRecord
+from agent.waterfall import layout
 
 WIDTH = 440
 _LEFT, _RIGHT = 34.0, 10.0  # room for the scale's figures; for the last tick

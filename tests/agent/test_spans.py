@@ -15,8 +15,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from agent.spans import Spans, layout, open_spans, wanted
+from agent.spans import Spans, open_spans, wanted
 from agent.timeline import TurnRecord
+from agent.waterfall import layout
 from tests.agent.report.turns import guessed, turn
 
 
