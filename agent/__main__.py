@@ -23,6 +23,7 @@ COMMANDS = {
     "report": "show where the time of many turns went; compare two runs",
     "profiles": "list, show, check and make profiles",
     "models": "list, pull and verify models",
+    "broker": "run an MQTT broker, for those who have none",
     "asr": "make, import and prepare models of our recogniser",
     "bench": "measure this machine",
 }
@@ -47,12 +48,26 @@ def run(arguments: Sequence[str]) -> int:
         return int(importlib.import_module(f"agent.commands.{options.command}").run(options) or 0)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:
+        return _no_reader()
+    except OSError as error:  # a full disk, a folder that may not be written
+        if options.debug:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"firstword: {place}{error.strerror or error}.", file=sys.stderr)  # noqa: T201
+        return BAD_INPUT
     except (FirstWordError, BaseExceptionGroup) as error:
         ours = the_one(error)
         if ours is None or options.debug:
             raise
         print(f"firstword: {ours}", file=sys.stderr)  # noqa: T201
         return BAD_INPUT if isinstance(ours, UserError) else FAILED
+
+
+def _no_reader() -> int:
+    """End quietly: who read our output has gone, as ``head`` does once it has enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the exit complains
+    return FAILED
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

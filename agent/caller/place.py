@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,12 +24,15 @@ from agent.line import FRAME, PLAYOUT_RATE
 from agent.messages import HangUp, Ping, ToPage
 from agent.webrtc import sound
 from agent.webrtc.peer import Peer
+from stages.events import Samples
 
 PING_EVERY = 1.0
 CONNECT_WITHIN = 10.0
 RECORD_WITHIN = 2.0
 """Seconds after a reply within which its timeline should have come."""
 LONGEST_TURN = 300.0
+SILENT = 1e-4
+"""Peak (full scale is 1) below which a recording holds nothing: -80 dB."""
 QUIET = 0.3
 """Seconds without sound after which a reply that was said to be over is over in the ear."""
 
@@ -64,10 +68,12 @@ async def place(  # noqa: PLR0913 - what a call can be told is many things
         manners: how to behave.
 
     Raises:
-        NotPossible: a recording cannot be read, nobody answers at the URL, the agent refuses
-            the call, or no connection comes about.
+        NotPossible: a recording cannot be read or is silent, ``out`` cannot be written, nobody
+            answers at the URL, the agent refuses the call, or no connection comes about.
     """
-    sounds = [await to_thread.run_sync(sound.read, file, PLAYOUT_RATE) for file in files]
+    sounds = [await to_thread.run_sync(_recording, file) for file in files]
+    if out is not None:
+        await to_thread.run_sync(_writable, out)  # now: a call that cannot be kept is lost
     caller = _Caller(on_message, manners or Manners())
     try:
         connect_ms, call = await caller.connect(url, profile, token)
@@ -75,6 +81,24 @@ async def place(  # noqa: PLR0913 - what a call can be told is many things
     finally:
         await caller.peer.close()
     return await caller.result(url, call, connect_ms, out)
+
+
+def _recording(file: Path) -> Samples:
+    samples = sound.read(file, PLAYOUT_RATE)
+    if float(np.abs(samples).max(initial=0.0)) < SILENT:
+        raise NotPossible(f"{file} is silent from end to end; an agent would wait for words.")
+    return samples
+
+
+def _writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise NotPossible(
+            f"Nothing can be written to {folder}: {error.strerror}; choose another with --out."
+        ) from error
 
 
 class _Caller:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,7 +48,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Call, and return 0 if no turn failed."""
+    """Call, and return 0 if no turn failed.
+
+    Raises:
+        NotPossible: an argument is wrong, or see ``agent.caller.place``.
+    """
+    if options.barge_in is not None and not 0 <= options.barge_in < math.inf:
+        raise NotPossible(f"--barge-in wants milliseconds from 0 on, not {options.barge_in:g}.")
     manners = Manners(barge_in=None if options.barge_in is None else options.barge_in / 1000)
 
     async def call() -> int:
@@ -97,8 +104,12 @@ async def place(  # noqa: PLR0913 - the command's options
 
 
 def _checked(url: str) -> str:
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is none
+        usable = False
+    if not usable:
         raise NotPossible(f"{url!r} is no address of an agent; write http://HOST:PORT.")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
@@ -136,7 +147,7 @@ class _Printer:
 
 
 def _sum_up(console: Console, result: CallResult) -> None:
-    console.print(_table(result.turns))
+    console.print(table(result.turns))
     exact = result.exactness
     clock = "unknown" if exact.clock_ms is None else f"±{exact.clock_ms:.2f} ms"
     console.print(
@@ -151,12 +162,18 @@ def _sum_up(console: Console, result: CallResult) -> None:
         console.print(Text(failure, "bold red"))
 
 
-def _table(turns: Sequence[TurnResult]) -> Table:
+def table(turns: Sequence[TurnResult]) -> Table:
     """Return a table: a turn a row, its spans as columns, what the caller measured as the last."""
     names: dict[str, None] = {}
     for turn in turns:
         names.update(dict.fromkeys(_spans(turn)))
-    table = Table(title="Where the wait went (ms)", title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(
+        title="Where the wait went (ms)",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=0,  # all spans of ten seconds fit 80 columns, and no figure is cut
+        pad_edge=False,
+    )
     for name in ("turn", *names, "sum", "heard"):
         table.add_column(name, justify="right", no_wrap=True)
     for number, turn in enumerate(turns, start=1):

@@ -105,7 +105,8 @@ async def _negotiate(pc: RTCPeerConnection, transceiver: RTCRtpTransceiver, offe
         raise
     except Exception as error:
         # aiortc's parser fails in many ways on a broken text; all of them mean this.
-        raise CallRefused(400, f"The offer is no SDP that can be answered ({error}).") from error
+        why = str(error) or type(error).__name__
+        raise CallRefused(400, f"The offer is no SDP that can be answered ({why}).") from error
     sdp = pc.localDescription.sdp
     check_candidates(sdp)
     return sdp

@@ -18,23 +18,50 @@ from stages.events import Samples
 LONGEST_SECONDS = 600
 """Of one file: a caller that speaks longer is a mistake, and would fill the memory."""
 
+UNKNOWN = 0xFFFF_FFFF
+"""Length in the header of a wav file that was written before its length was known."""
+
 
 def read(file: Path, rate: int) -> Samples:
     """Return a recording as mono samples at ``rate`` Hz. It blocks: call it in a thread.
 
     Raises:
-        NotPossible: there is no such file, or no sound in it, or too much.
+        NotPossible: there is no such file, or no sound in it, or too much, or not all of it.
     """
     if not file.is_file():
         raise NotPossible(f"There is no recording {file}.")
     try:
+        _check_whole(file)
         parts = _decode(file, rate)
+    except PermissionError as error:
+        raise NotPossible(f"{file} may not be read: {error.strerror}.") from error
     except (FFmpegError, ValueError, IndexError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise NotPossible(f"{file} cannot be read as sound: {reason}.") from error
+        raise NotPossible(
+            f"{file} cannot be read as sound: {reason}. Give a wav, flac, ogg or mp3 that plays."
+        ) from error
     if not parts:
         raise NotPossible(f"There is no sound in {file}.")
     return np.concatenate(parts)
+
+
+def _check_whole(file: Path) -> None:
+    """Refuse a wav file that ends before its header says: FFmpeg would play what there is.
+
+    Files of no stated length (0, or the largest number: written to a pipe) are left to FFmpeg.
+    """
+    with file.open("rb") as data:
+        if data.read(4) != b"RIFF" or data.read(8)[4:] != b"WAVE":
+            return
+        size = file.stat().st_size
+        while len(head := data.read(8)) == 8:
+            name, length = head[:4], int.from_bytes(head[4:], "little")
+            if name == b"data":
+                left = size - data.tell()
+                if length not in (0, UNKNOWN) and left < length:
+                    raise ValueError(f"it is cut short, {left} of {length} bytes are there")
+                return
+            data.seek(length + length % 2, 1)
 
 
 def _decode(file: Path, rate: int) -> list[Samples]:

@@ -177,6 +177,28 @@ def test_noise_far_below_the_voice_is_no_speech() -> None:
     assert end == pytest.approx(8_999, abs=3)
 
 
+async def test_a_silent_recording_is_refused_before_the_call(tmp_path: Path) -> None:
+    sound.write(tmp_path / "quiet.wav", [np.zeros(4800, np.int16)], PLAYOUT_RATE)
+    with pytest.raises(NotPossible, match=r"quiet\.wav is silent from end to end"):
+        await place("http://127.0.0.1:9", [tmp_path / "quiet.wav"])
+
+
+def test_a_wav_that_was_cut_short_is_refused_and_says_by_how_much(tmp_path: Path) -> None:
+    file = tmp_path / "cut.wav"
+    sound.write(file, [np.ones(4800, np.int16)], PLAYOUT_RATE)
+    file.write_bytes(file.read_bytes()[:-600])
+    with pytest.raises(NotPossible, match="it is cut short, 9000 of 9600 bytes are there"):
+        sound.read(file, PLAYOUT_RATE)
+
+
+def test_a_wav_whose_writer_did_not_know_its_length_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "piped.wav"
+    sound.write(file, [np.ones(4800, np.int16)], PLAYOUT_RATE)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:40] + b"\xff\xff\xff\xff" + whole[44:])
+    assert len(sound.read(file, PLAYOUT_RATE)) == 4800
+
+
 def test_a_silent_recording_is_speech_as_a_whole() -> None:
     assert speech_bounds(quiet(0.1)) == (0, 2_399)
 
