@@ -11,6 +11,7 @@ BENCHES = {
     "endpoint": "how soon a turn is over, against how often the caller is cut into",
     "media": "what the wire adds, and how many calls a core carries",
     "asr": "how many calls a core hears, beside sherpa-onnx",
+    "article": "the source article's tables, its claims beside our figures",
 }
 """Name to one line of help; each is a module of ``agent.bench`` with ``add`` and ``run``."""
 

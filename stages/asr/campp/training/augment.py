@@ -5,11 +5,12 @@ Rooms and noises are simulated: nothing recorded is needed, and nothing kept for
 
 from __future__ import annotations
 
+import importlib
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.signal import fftconvolve, lfilter, resample_poly
 
 from stages.events import SAMPLE_RATE, Samples
 
@@ -61,7 +62,7 @@ def in_a_room(samples: Samples, rng: np.random.Generator) -> Samples:
     places = np.arange(count)
     tail = rng.standard_normal(count) * np.exp(-FULL_DROP * places / count)
     tail[: int(0.003 * SAMPLE_RATE)] = 0.0
-    tail = lfilter([1.0], [1.0, -rng.uniform(0.2, 0.7)], tail)  # walls swallow high tones
+    tail = _signal().lfilter([1.0], [1.0, -rng.uniform(0.2, 0.7)], tail)  # walls swallow high tones
     tail *= 1.0 / max(float(np.sqrt(np.square(tail).sum())), 1e-9)
     for _ in range(6):
         place = int(rng.uniform(0.002, 0.03) * SAMPLE_RATE)
@@ -69,7 +70,7 @@ def in_a_room(samples: Samples, rng: np.random.Generator) -> Samples:
             tail[place] += rng.uniform(-0.4, 0.4)
     tail *= 10 ** (-rng.uniform(0, 12) / 20)  # near the microphone, or far from it
     tail[0] = 1.0
-    return np.asarray(fftconvolve(samples, tail)[: len(samples)], dtype=np.float32)
+    return np.asarray(_signal().fftconvolve(samples, tail)[: len(samples)], dtype=np.float32)
 
 
 def noise(count: int, rng: np.random.Generator) -> Samples:
@@ -80,7 +81,7 @@ def noise(count: int, rng: np.random.Generator) -> Samples:
     elif kind == "crowd":
         made = _crowd(count, rng)
     else:
-        made = lfilter([1.0], [1.0, -rng.uniform(-0.3, 0.97)], rng.standard_normal(count))
+        made = _signal().lfilter([1.0], [1.0, -rng.uniform(-0.3, 0.97)], rng.standard_normal(count))
         if kind == "clicks":
             made *= np.repeat(rng.random(count // 800 + 1) < 0.08, 800)[:count]
     out: Samples = (made / max(float(np.sqrt(np.square(made).mean())), 1e-6)).astype(np.float32)
@@ -104,7 +105,7 @@ def _crowd(count: int, rng: np.random.Generator) -> Samples:
         breath = rng.standard_normal(count)
         for hertz in (rng.uniform(250, 800), rng.uniform(900, 2500)):
             radius, angle = 0.97, 2 * np.pi * hertz / SAMPLE_RATE
-            breath = lfilter([1.0], [1.0, -2 * radius * np.cos(angle), radius**2], breath) * 0.1
+            breath = _signal().lfilter([1.0], [1.0, -2 * radius * np.cos(angle), radius**2], breath) * 0.1
         knots = rng.random(count // 3200 + 2) ** 2
         swell = np.interp(np.arange(count) / 3200, np.arange(len(knots)), knots)
         total += breath * swell
@@ -117,11 +118,16 @@ def _with_noise(samples: Samples, snr: float, rng: np.random.Generator) -> Sampl
 
 
 def _narrow(samples: Samples) -> Samples:
-    return resample_poly(resample_poly(samples, 1, 2), 2, 1)[: len(samples)]
+    return _signal().resample_poly(_signal().resample_poly(samples, 1, 2), 2, 1)[: len(samples)]
 
 
 def _faster(samples: Samples, factor: float) -> Samples:
     if factor == 1.0:
         return samples
     ratio = Fraction(1 / factor).limit_denominator(40)
-    return resample_poly(samples, ratio.numerator, ratio.denominator)
+    return _signal().resample_poly(samples, ratio.numerator, ratio.denominator)
+
+
+def _signal() -> Any:
+    """Import SciPy when sound is changed: reading a configuration shall not need it."""
+    return importlib.import_module("scipy.signal")
