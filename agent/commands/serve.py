@@ -11,7 +11,7 @@ import anyio
 from pydantic import SecretStr, ValidationError
 from rich.console import Console
 
-from agent.commands import models
+from agent.commands import models, mqtt
 from agent.engines import models_of
 from agent.errors import NotPossible
 from agent.profile import Profile, default_id, load, load_all
@@ -34,6 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-calls", type=int, default=8, help="at a time (%(default)s)")
     parser.add_argument("--profile", default=default_id(), help="chosen at first (%(default)s)")
     add_ice(parser)
+    mqtt.add(parser)
 
 
 def add_ice(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +58,7 @@ def run(options: argparse.Namespace) -> int:
     ice = ice_settings(options)
     settings = serve_settings(options, ice)
     settings.check()
+    mqtt.settings(options)
     profile = load(options.profile)
     models.bring_missing(ModelStore(), models_of(profile), Console(stderr=True))
     return anyio.run(_serve, options, settings, ice, profile, backend_options={"use_uvloop": True})
@@ -131,7 +133,8 @@ async def _serve(
         await calls.warm(profile)
         figures = Figures(calls.metrics.text, _report, style())
         serving = partial(serve, settings, calls, load_all, started=_say, figures=figures)
-        return await until_signal(serving, calls)
+        async with mqtt.telling(options, calls, calls.watchers):
+            return await until_signal(serving, calls)
 
 
 def _report(conditions: dict[str, str]) -> str:

@@ -1,0 +1,80 @@
+"""The arguments of ``firstword serve`` that tell a broker of calls. No command of its own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from agent.desk import Desk
+from agent.mqtt.settings import CONTENT, VARIABLES, MqttSettings, mqtt_settings
+from agent.observe import Watchers
+
+ADDRESS = "FIRSTWORD_MQTT"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    group = parser.add_argument_group("MQTT", "follow calls, and act on them: docs/mqtt.md")
+    group.add_argument(
+        "--mqtt",
+        metavar="URL",
+        help=f"mqtt://host:1883 or mqtts://host:8883; also the variable {ADDRESS}. User and"
+        f" password: in the URL, better in {' and '.join(VARIABLES)}",
+    )
+    group.add_argument("--mqtt-name", default="", metavar="NAME", help="ours (the machine's)")
+    group.add_argument(
+        "--mqtt-content",
+        choices=CONTENT,
+        default="replies",
+        help="what of the words is published; the caller's are not, unless asked (%(default)s)",
+    )
+    group.add_argument(
+        "--mqtt-discovery",
+        metavar="PREFIX",
+        default="homeassistant",
+        help="of Home Assistant's discovery; empty for none (%(default)s)",
+    )
+    group.add_argument("--mqtt-ca", metavar="FILE", help="certificates to trust (the system's)")
+    group.add_argument("--mqtt-cert", metavar="FILE", help="our certificate, with --mqtt-key")
+    group.add_argument("--mqtt-key", metavar="FILE", help="its key")
+
+
+def settings(options: argparse.Namespace) -> MqttSettings | None:
+    """Read the arguments and the environment; none where no broker is named.
+
+    Raises:
+        NotPossible: an argument is wrong.
+    """
+    url = options.mqtt or os.environ.get(ADDRESS)
+    if not url:
+        return None
+    return mqtt_settings(
+        url,
+        os.environ,
+        name=options.mqtt_name,
+        content=options.mqtt_content,
+        discovery=options.mqtt_discovery,
+        files=(options.mqtt_ca, options.mqtt_cert, options.mqtt_key),
+    )
+
+
+@asynccontextmanager
+async def telling(
+    options: argparse.Namespace, desk: Desk, watchers: Watchers
+) -> AsyncIterator[None]:
+    """Tell the broker of calls for as long as the block lasts, where one is named.
+
+    Raises:
+        NotPossible: an argument is wrong, or a certificate cannot be used.
+    """
+    chosen = settings(options)
+    if chosen is None:
+        yield
+        return
+    from agent.mqtt import open_mqtt  # aiomqtt: only where it is wanted
+
+    async with open_mqtt(chosen, desk) as link:
+        watchers.add(link.reporter)
+        yield

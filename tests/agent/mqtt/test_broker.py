@@ -1,0 +1,73 @@
+"""The broker that comes along, for those who have none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import aiomqtt
+import anyio
+import pytest
+from pydantic import SecretStr
+
+from agent.__main__ import run
+from agent.errors import NotPossible
+from agent.mqtt import MqttSettings, open_mqtt
+from tests.agent.mqtt.following import BASE, ScriptedDesk
+from tests.conftest import missing
+from tests.servers.mosquitto import free_port
+
+try:
+    from agent.mqtt.broker import open_broker
+except NotPossible as absent:
+    missing(str(absent))
+
+
+async def test_an_agent_is_followed_through_the_broker_that_came_along() -> None:
+    port = free_port()
+    secret = SecretStr("secret")
+    settings = MqttSettings("127.0.0.1", port, user="me", password=secret, name="kitchen")
+    desk = ScriptedDesk()
+    with anyio.fail_after(15):
+        async with (
+            open_broker("127.0.0.1", port, "me", secret),
+            aiomqtt.Client("127.0.0.1", port, username="me", password="secret") as home,
+        ):
+            await home.subscribe(f"{BASE}/#", qos=1)
+            async with open_mqtt(settings, desk):
+                async for message in home.messages:
+                    if message.topic.value == f"{BASE}/status":
+                        assert message.payload == b"online"
+                        break
+                await home.publish(f"{BASE}/command/say", "Dinner!", qos=1)
+                async for message in home.messages:
+                    if message.topic.value == f"{BASE}/answer":
+                        break
+    assert desk.done == [("say", "c1", "Dinner!")]
+
+
+@pytest.mark.parametrize("who", [("me", "wrong"), ("you", "secret"), ("me", ""), (None, None)])
+async def test_it_lets_in_nobody_but_its_user(who: tuple[str | None, str | None]) -> None:
+    port = free_port()
+    with anyio.fail_after(15):
+        async with open_broker("127.0.0.1", port, "me", SecretStr("secret")):
+            stranger = aiomqtt.Client(
+                "127.0.0.1", port, username=who[0], password=who[1], timeout=2
+            )
+            with pytest.raises(aiomqtt.MqttError):
+                async with stranger:
+                    pass
+
+
+async def test_a_port_in_use_is_said(tmp_path: Path) -> None:
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        with pytest.raises(NotPossible, match="cannot listen on"):
+            async with open_broker("127.0.0.1", port):
+                pass
+
+
+def test_the_network_is_not_let_in_without_a_password(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["broker", "--host", "0.0.0.0"]) == 2
+    assert "FIRSTWORD_MQTT_PASSWORD" in capsys.readouterr().err
