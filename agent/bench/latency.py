@@ -15,7 +15,7 @@ import os
 import platform
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import cycle, islice
@@ -128,7 +128,9 @@ def run(options: argparse.Namespace) -> int:
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder)
             files = options.say or await spoken(state)
-            return await measure(profile.id, files, options.turns, options.calls, state)
+            return await measure(
+                profile.id, files, options.turns, options.calls, state, partial(_tell, console)
+            )
 
     taken = anyio.run(rounds, backend_options={"use_uvloop": True})
     if options.json:
@@ -150,6 +152,7 @@ async def measure(
     turns: int,
     calls: Sequence[int],
     state: Path,
+    tell: Callable[[Round], None] = lambda _: None,
 ) -> list[Round]:
     """Measure a profile with so many callers at once, a round each, after one turn to warm up.
 
@@ -159,13 +162,18 @@ async def measure(
         turns: of each caller.
         calls: callers at once, a round each.
         state: a folder for the turns, so that they do not mix with those of the user.
+        tell: given each round once it is over; they take minutes.
 
     Raises:
         NotPossible: the agent does not start, or refuses a call.
     """
     async with own_agent(profile, ["--max-calls", str(max(calls))], state) as url:
         await caller.place(url, files[:1], profile=profile)
-        return [await _round(url, profile, files, turns, count) for count in calls]
+        rounds = []
+        for count in calls:
+            rounds.append(await _round(url, profile, files, turns, count))
+            tell(rounds[-1])
+        return rounds
 
 
 async def _round(
@@ -268,6 +276,11 @@ def _print_json(rounds: Sequence[Round], machine: Machine) -> None:
         "records": [record for each in rounds for record in each.records],
     }
     Console(highlight=False, soft_wrap=True).print_json(json.dumps(shown))
+
+
+def _tell(console: Console, done: Round) -> None:
+    heard = f"heard {_cell(done.heard_ms)} ms (p50 / p95) in {len(done.heard_ms)} turns"
+    console.print(f"{done.calls} at once: {heard}", style="dim")
 
 
 def _print(console: Console, rounds: Sequence[Round], machine: Machine) -> None:
