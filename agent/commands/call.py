@@ -104,13 +104,14 @@ async def place(  # noqa: PLR0913 - the command's options
 
 
 def _checked(url: str) -> str:
+    wrong = NotPossible(f"{url!r} is no address of an agent; write http://HOST:PORT.")
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        port = parts.port
     except ValueError:  # brackets that do not close, a port that is none
-        usable = False
-    if not usable:
-        raise NotPossible(f"{url!r} is no address of an agent; write http://HOST:PORT.")
+        raise wrong from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise wrong
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
