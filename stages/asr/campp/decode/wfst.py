@@ -59,7 +59,7 @@ class Worker:
         self._numbers = count()
         self._waiting: dict[int, _Waiting] = {}
         self._forgotten: list[int] = []
-        self._gone = False
+        self.gone = False
         self.streams = 0
 
     async def set_up(self, setup: dict[str, Any]) -> None:
@@ -83,7 +83,7 @@ class Worker:
                     waiting.answer = answer
                     waiting.done.set()
         except (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError):
-            self._gone = True
+            self.gone = True
             for waiting in self._waiting.values():
                 waiting.done.set()
 
@@ -101,7 +101,7 @@ class Worker:
         try:
             with anyio.fail_after(PATIENCE):
                 await self._send(_packed(request, log_probs.tobytes()))
-                if not self._gone:
+                if not self.gone:
                     await waiting.done.wait()
         except TimeoutError:
             raise Transient(STAGE, f"WFST decoding has not answered for {PATIENCE:g} s") from None
@@ -125,7 +125,7 @@ class Worker:
                 with anyio.CancelScope(shield=True), anyio.fail_after(PATIENCE):
                     await self._stdin.send(data)
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            self._gone = True
+            self.gone = True
 
     async def _receive(self) -> dict[str, Any]:
         (size,) = ANSWER.unpack(await self._stdout.receive_exactly(ANSWER.size))
@@ -253,7 +253,7 @@ def least_used(places: list[Place]) -> Worker:
     Raises:
         Transient: all of them have just died.
     """
-    workers = [place.worker for place in places if place.worker is not None]
+    workers = [place.worker for place in places if place.worker and not place.worker.gone]
     if not workers:
         raise Transient(STAGE, "the processes that decode with WFST are being started again")
     return min(workers, key=lambda worker: worker.streams)
