@@ -84,6 +84,7 @@ class _Exchange:
     turn: int
     user: str
     reply: str = ""
+    forgotten: bool = False  # requests tell of it no more
 
 
 @dataclass(slots=True)
@@ -99,7 +100,7 @@ class History:
 
     def request(self, turn: int, text: str) -> tuple[Message, ...]:
         """Return the messages of a request with these words as the caller's last."""
-        past = [entry for entry in self._exchanges if entry.turn != turn]
+        past = [entry for entry in self._exchanges if not entry.forgotten and entry.turn != turn]
         kept = _newest(past, LONGEST - len(text))
         return (*self.opening, *_messages([*kept, _Exchange(turn, text)]))
 
@@ -107,14 +108,27 @@ class History:
         """Remember the caller's words; words of the same turn replace the earlier ones."""
         self._exchanges = [entry for entry in self._exchanges if entry.turn != turn]
         self._exchanges.append(_Exchange(turn, text))
+        self._forget()
 
     def reply(self, turn: int, text: str) -> None:
         """Remember what was heard of the reply to a turn; turn 0 is the greeting."""
-        for entry in self._exchanges:
-            if entry.turn == turn:
-                entry.reply = text
-                return
-        self._exchanges.append(_Exchange(turn, "", text))
+        mine = next((entry for entry in self._exchanges if entry.turn == turn), None)
+        if mine is None:
+            mine = _Exchange(turn, "")
+            self._exchanges.append(mine)
+        mine.reply = text
+        self._forget()
+
+    def _forget(self) -> None:
+        """Once requests would be too long, let half of them go, and not a little every turn.
+
+        A prefix cache can then hold the rest for many turns.
+        """
+        kept = [entry for entry in self._exchanges if not entry.forgotten]
+        if sum(_length(entry) for entry in kept) > LONGEST:
+            newest = _newest(kept, LONGEST // 2)
+            for entry in kept[: len(kept) - len(newest)]:
+                entry.forgotten = True
 
     def __iter__(self) -> Iterator[Message]:
         return iter(_messages(self._exchanges))
@@ -123,11 +137,15 @@ class History:
 def _newest(exchanges: Sequence[_Exchange], room: int) -> list[_Exchange]:
     kept: list[_Exchange] = []
     for entry in reversed(exchanges):
-        room -= len(entry.user) + len(entry.reply)
+        room -= _length(entry)
         if room < 0:
             break
         kept.append(entry)
     return kept[::-1]
+
+
+def _length(entry: _Exchange) -> int:
+    return len(entry.user) + len(entry.reply)
 
 
 def _messages(exchanges: Iterable[_Exchange]) -> list[Message]:

@@ -115,6 +115,8 @@ class Ears:
                 if transcript.final:
                     self._final_at, self._asked = monotonic(), None
                 self.act(self.turns.transcript(transcript))
+                if not transcript.final:
+                    self._foresee(transcript)
                 if transcript.utterance == self._open:  # else they are shown as the turn's
                     self._show(transcript)
 
@@ -211,6 +213,12 @@ class Ears:
         kept += samples_in(settings.start_ms) + len(audio.samples)
         while audio.end - self._recent[0].start > kept:
             self._recent.popleft()
+
+    def _foresee(self, partial: Transcript) -> None:
+        """Let the LLM read ahead; the last word of a partial is a guess."""
+        sure, _, _ = partial.text.rpartition(" ")
+        if sure and self.turns.settings.speculate:
+            self.replies.foresee(self.turns.said_with(sure.rstrip(".,;:?!")))
 
     def _utterance_audio(self) -> Samples:
         return np.concatenate([audio.samples for audio in self._recent])[-JUDGED:]

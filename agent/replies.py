@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 
 from agent.decisions import Drop, GoOn, Hold, Interrupt, Prepare, Release
 from agent.engines import Stages
+from agent.foresee import Foreseeing
 from agent.history import History, heard
 from agent.line import Line
 from agent.messages import (
@@ -122,9 +123,11 @@ class Replies:
     own_words: str = ""  # said by the next reply that belongs to no turn; else it is the greeting
     _entries: dict[int, _Entry] = field(default_factory=dict)
     _missed: list[tuple[float, int]] = field(default_factory=list)  # this turn's: begun, tokens
+    _foreseeing: Foreseeing = field(init=False)
 
     def __post_init__(self) -> None:
         self.playout = Playout(started=self._started, ended=self._ended)
+        self._foreseeing = Foreseeing(self.tasks)
 
     # --- what turn-taking asks for ----------------------------------------------------------
 
@@ -139,6 +142,12 @@ class Replies:
                 self.hold(action.reply)
             case GoOn():
                 self.go_on(action.reply)
+
+    def foresee(self, said: str) -> None:
+        """Let the LLM read what the caller has said so far, unless a reply is being made."""
+        if all(entry.over for entry in self._entries.values()):
+            messages = self.history.request(self.turns.turn, said)
+            self._foreseeing.read(self.stages.llm, messages)
 
     def prepare(self, action: Prepare) -> None:
         """Begin to make a reply on a guess."""
@@ -268,6 +277,7 @@ class Replies:
         return Script(self.stages.llm, self.stages.mouths, language, request, greeting)
 
     async def _make(self, entry: _Entry) -> None:
+        self._foreseeing.stop()
         with entry.scope:
             await speak(entry.script, entry.audio, entry, entry.recast)
 
@@ -300,6 +310,8 @@ class Replies:
             ReplyEnd(turn=timeline.turn, reply=timeline.reply, heard=text, interrupted=interrupted)
         )
         self.line.send(State(state="listening"))
+        self._foreseeing.turn_over()
+        self.foresee("")  # what the reply left unread
         self._show(entry)
         self.tasks.start_soon(self._file, entry)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 from pydantic import BaseModel, ConfigDict
@@ -79,6 +79,7 @@ class Speaker(Protocol):
     """Tells voices apart."""
 
     model: str  # which weights; prints of different ones are never compared
+    threshold: float  # likeness from which two prints are taken for one voice
 
     async def embed(self, samples: Samples) -> Print:
         """Return the print of whoever speaks in these samples."""
@@ -92,6 +93,14 @@ class Llm(Protocol):
 
     async def run(self, request: ChatRequest, sink: Sink[LlmEvent]) -> None:
         """Send the reply as it is made; cancelling stops the making, upstream too."""
+
+
+@runtime_checkable
+class Foresight(Protocol):
+    """What an LLM may have besides: it reads what the caller says while they still say it."""
+
+    async def foresee(self, messages: tuple[Message, ...]) -> None:
+        """Read a conversation that will go on like this, without a reply; cheap, or nothing."""
 
 
 class Tts(Protocol):

@@ -55,7 +55,7 @@ class SmollmOptions(Options):
 
     threads: int = Field(default_factory=_threads, ge=1, le=64, description="of computation")
     slots: int = Field(2, ge=1, le=16, description="replies made at the same time")
-    context: int = Field(2048, ge=512, le=8192, description="tokens of one conversation")
+    context: int = Field(1024, ge=512, le=8192, description="tokens of one conversation")
 
 
 class _TooLong(Exception):
@@ -135,6 +135,18 @@ class SmollmLlm:
             sink, events = anyio.create_memory_object_stream[LlmEvent](4)
             async with events:
                 await self._run(request, sink, slot)
+
+    async def foresee(self, messages: tuple[Message, ...]) -> None:
+        """Read what the conversation has come to, into the slot that has read most of it.
+
+        Nothing is done while anybody waits for a reply: theirs comes first. Cancelling returns
+        at once; the model reads the rest of what it has begun.
+        """
+        if self._waiting:
+            return
+        sink, events = anyio.create_memory_object_stream[LlmEvent](4)
+        async with events:
+            await self._run(ChatRequest(messages, temperature=0.0, max_tokens=1), sink, -1)
 
     async def run(self, request: ChatRequest, sink: Sink[LlmEvent]) -> None:
         """Send the reply piece by piece, ``Usage`` last; cancelling stops the model at a token.

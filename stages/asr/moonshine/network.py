@@ -15,11 +15,12 @@ MODEL = "moonshine-tiny-en"
 BEGIN, END = 1, 2
 """Tokens before the first and after the last."""
 
-TOKENS_PER_SECOND, TOKENS_AT_LEAST = 8.0, 6
+TOKENS_PER_SECOND, TOKENS_AT_LEAST = 6.5, 6
 """People say up to six tokens a second; a network that says more has lost its thread."""
 
-LOOP = 4
-"""So many times the same two to twelve tokens in a row is no speech but a loop."""
+LOOP, PHRASE_LOOP, PHRASE = 4, 3, 5
+"""So many times the same two tokens or more in a row is no speech but a loop; fewer times are
+enough for a phrase of at least so many tokens."""
 
 SHORTEST = SAMPLE_RATE // 4
 """Shorter pieces are padded with silence up to here."""
@@ -67,7 +68,7 @@ class Moonshine:
                 break
             tokens.append(token)
             if (length := loop(tokens)) is not None:
-                return tokens[1 : len(tokens) - (LOOP - 1) * length]
+                return tokens[1 : len(tokens) - (_times(length) - 1) * length]
             self._keep(feed, kept, first=len(tokens) == 2)
         return tokens[1:]
 
@@ -84,12 +85,17 @@ class Moonshine:
 
 
 def loop(tokens: list[int]) -> int | None:
-    """Return how many tokens are repeated at the end, ``LOOP`` times over; None if none are."""
-    for length in range(2, 13):
-        tail = tokens[-length * LOOP :]
-        if len(tail) == length * LOOP and tail == tail[:length] * LOOP:
+    """Return how many tokens are repeated at the end, too many times over; None if none are."""
+    for length in range(2, 17):
+        times = _times(length)
+        tail = tokens[-length * times :]
+        if len(tail) == length * times and tail == tail[:length] * times:
             return length
     return None
+
+
+def _times(length: int) -> int:
+    return PHRASE_LOOP if length >= PHRASE else LOOP
 
 
 def pieces_of(raw: bytes) -> list[bytes]:
