@@ -78,9 +78,8 @@ def _check_device(device: Device) -> None:
     if wanted not in there:
         raise UserError(
             f"device: {device} needs onnxruntime's {wanted}, but this one has {', '.join(there)}."
-            " Only one onnxruntime may be installed; for a GPU: pip uninstall -y onnxruntime"
-            " onnxruntime-gpu && pip install 'firstword[gpu]' && pip uninstall -y onnxruntime"
-            " && pip install --force-reinstall --no-deps onnxruntime-gpu."
+            " Only one onnxruntime may be installed: pip install 'firstword[gpu]' && pip uninstall"
+            " -y onnxruntime onnxruntime-gpu && pip install --no-deps onnxruntime-gpu."
         )
 
 

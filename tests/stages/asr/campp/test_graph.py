@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import onnxruntime as ort
@@ -35,3 +37,10 @@ def test_a_device_that_is_not_there_says_how_to_install_it() -> None:
         pytest.skip("this machine has the device")
     with pytest.raises(UserError, match=r"cuda needs .*pip install 'firstword\[gpu\]'"):
         open_graph(Path("any.onnx"), "cuda")
+
+
+def test_the_running_stage_needs_neither_pytorch_nor_onnx() -> None:
+    forbidden = "{'torch', 'onnx', 'kaldifst', 'kaldi_decoder'}"
+    script = f"import sys, stages.asr.campp; print({forbidden} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
