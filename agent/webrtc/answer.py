@@ -53,7 +53,7 @@ async def answer(
     finally:
         if not done:
             with anyio.CancelScope(shield=True):
-                await pc.close()
+                await compat.close_half_made(pc)
     return line, sdp
 
 

@@ -27,6 +27,7 @@ aioice.ice.CONSENT_INTERVAL = 1  # type: ignore[assignment,misc,unused-ignore]  
 aioice.ice.CONSENT_FAILURES = 3  # type: ignore[assignment,misc,unused-ignore]
 
 STATISTICS = "_RTCRtpReceiver__remote_streams"
+TRANSCEIVERS = "_RTCPeerConnection__transceivers"
 _RECEIVE_BUFFER = 1 << 18
 _STUN_WAIT = 5.0
 
@@ -51,6 +52,17 @@ def take_packets(receiver: RTCRtpReceiver, on_packet: OnPacket) -> None:
         on_packet(packet, now)
 
     receiver._handle_rtp_packet = handle  # type: ignore[method-assign]
+
+
+async def close_half_made(pc: RTCPeerConnection) -> None:
+    """Close a connection whose negotiation failed at any point.
+
+    A broken offer can leave it with a medium that never got a transport; its own ``close``
+    stumbles over that one, and would leave the rest open.
+    """
+    transceivers = getattr(pc, TRANSCEIVERS)
+    transceivers[:] = [it for it in transceivers if it.receiver.transport is not None]
+    await pc.close()
 
 
 def choose_addresses(

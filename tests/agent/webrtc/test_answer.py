@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.errors import CallRefused
@@ -103,6 +103,7 @@ async def test_without_a_free_port_the_caller_is_told_to_come_back(
 
 
 @settings(deadline=None, max_examples=40)
+@example([(22, 1)])  # a medium without a transport: closing aiortc's connection stumbled over it
 @given(st.lists(st.tuples(st.integers(1, 30), st.integers(0, 4)), min_size=1, max_size=4))
 async def test_a_broken_offer_is_answered_or_refused_and_nothing_else(
     breaks: list[tuple[int, int]],

@@ -25,6 +25,14 @@ async def test_a_receiver_still_counts_its_streams_where_we_put_them() -> None:
     await pc.close()
 
 
+async def test_a_connection_still_keeps_its_media_where_we_look_for_those_without_transport() -> None:
+    pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    transceiver = pc.addTransceiver("audio")
+    assert getattr(pc, compat.TRANSCEIVERS) == [transceiver]
+    await compat.close_half_made(pc)
+    assert pc.connectionState == "closed"
+
+
 def test_packets_still_pass_the_door_that_we_replace() -> None:
     parameters = inspect.signature(RTCRtpReceiver._handle_rtp_packet).parameters
     assert list(parameters) == ["self", "packet", "arrival_time_ms"]
