@@ -25,7 +25,7 @@ async def test_a_receiver_still_counts_its_streams_where_we_put_them() -> None:
     await pc.close()
 
 
-async def test_a_connection_still_keeps_its_media_where_we_look_for_those_without_transport() -> None:
+async def test_a_connection_still_keeps_its_media_where_we_look_for_them() -> None:
     pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     transceiver = pc.addTransceiver("audio")
     assert getattr(pc, compat.TRANSCEIVERS) == [transceiver]
