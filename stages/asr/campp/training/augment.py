@@ -105,7 +105,8 @@ def _crowd(count: int, rng: np.random.Generator) -> Samples:
         breath = rng.standard_normal(count)
         for hertz in (rng.uniform(250, 800), rng.uniform(900, 2500)):
             radius, angle = 0.97, 2 * np.pi * hertz / SAMPLE_RATE
-            breath = _signal().lfilter([1.0], [1.0, -2 * radius * np.cos(angle), radius**2], breath) * 0.1
+            poles = [1.0, -2 * radius * np.cos(angle), radius**2]
+            breath = _signal().lfilter([0.1], poles, breath)
         knots = rng.random(count // 3200 + 2) ** 2
         swell = np.interp(np.arange(count) / 3200, np.arange(len(knots)), knots)
         total += breath * swell

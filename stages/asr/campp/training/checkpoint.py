@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +87,8 @@ def save(file: Path, network: Network, step: int, optimiser: dict[str, Any] | No
             os.fsync(target.fileno())
         part.replace(file)
     except (OSError, RuntimeError) as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise NotKept(file, str(error).split("\n", maxsplit=1)[0]) from error
 
 

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs PyTorch: pip install 'firstword[train]'")
+pytest.importorskip("onnx", reason="needs onnx: pip install 'firstword[train]'")
+pytest.importorskip("scipy", reason="needs SciPy: pip install 'firstword[train]'")
+pytest.importorskip("matplotlib", reason="needs Matplotlib: pip install 'firstword[train]'")
+
+import onnx
+import torch
+
+from stages.asr.campp.graph import open_graph
+from stages.asr.campp.training import checkpoint, corpus, evaluate, export, fake, qat, sets
+from stages.asr.campp.training.checkpoint import BadCheckpoint, NotKept
+from stages.asr.campp.training.corpus import Corpus
+from stages.asr.campp.training.text import TOKENS
+from stages.asr.campp.training.trainer import train
+from tests.stages.asr.campp.training.tones import lesson, songbook
+
+
+def silent(line: str) -> None:
+    """Hear nothing of the progress."""
+
+
+@pytest.fixture
+def songs(tmp_path: Path) -> Path:
+    songbook(tmp_path / "songs")
+    return tmp_path
+
+
+def learned(folder: Path, run: str, steps: int, until: int | None = None, **changed: Any) -> Corpus:
+    config = lesson(folder, steps=steps, **changed)
+    heard = corpus.prepare(config, folder, folder / "work", silent)
+    train(config, heard, folder / run, silent, until)
+    return heard
+
+
+def losses(run: Path) -> list[float]:
+    entries = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [entry["loss"] for entry in entries if "loss" in entry]
+
+
+def weights(file: Path) -> dict[str, Any]:
+    return checkpoint.load(file).weights
+
+
+@pytest.mark.timeout(300)
+def test_from_sound_and_texts_to_a_quantised_model_that_understands_them(songs: Path) -> None:
+    heard = learned(songs, "run", 200)
+    assert losses(songs / "run")[-1] < 0.2 * losses(songs / "run")[0]
+    assert (songs / "run" / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+    state = checkpoint.model_of(songs / "run")
+    full, small = songs / "full.onnx", songs / "int8.onnx"
+    export.export(checkpoint.restored(state), TOKENS, full)
+    network = checkpoint.restored(state)
+    layers = qat.calibrated(network, heard, fake.SCHEMES["x86"])
+    qat.tune(network, heard, lesson(songs), 20, silent)
+    qat.write(network, layers, small)
+
+    clips = sets.held_back(songs / "lesson.yaml", songs, songs / "work")["tones, held back"]
+    assert len(clips) >= 3
+    for file in (full, small):
+        graph = open_graph(file)
+        made = evaluate.hear(graph, clips, batch=2)
+        decode = evaluate.greedy(graph)
+        understood = [
+            decode(one) == clip.text for one, clip in zip(made.log_probs, clips, strict=True)
+        ]
+        assert sum(understood) >= 0.7 * len(clips)
+
+
+@pytest.mark.timeout(120)
+def test_a_run_that_is_broken_off_and_goes_on_learns_what_an_unbroken_one_learns(
+    songs: Path,
+) -> None:
+    learned(songs, "unbroken", 12)
+    learned(songs, "broken", 12, until=7)
+    learned(songs, "broken", 12)
+
+    one, other = (weights(songs / run / "last.pt") for run in ("unbroken", "broken"))
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+@pytest.mark.timeout(120)
+def test_the_same_seed_learns_the_same_and_another_one_does_not(songs: Path) -> None:
+    for run, seed in (("one", 5), ("again", 5), ("other", 6)):
+        learned(songs, run, 3, seed=seed)
+
+    one, again, other = (weights(songs / run / "last.pt") for run in ("one", "again", "other"))
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_checkpoint_of_another_network_is_refused_before_anything_is_done(songs: Path) -> None:
+    learned(songs, "run", 2)
+    wider = {"width": 48, "heads": 2, "hidden": 48, "channels": 4, "kernel": 7}
+    wider |= {"layers": [1, 1], "strides": [2, 1], "dropout": 0.0}  # type: ignore[dict-item]
+
+    with pytest.raises(BadCheckpoint, match="another network: width 32 is not 48"):
+        learned(songs, "run", 4, network=wider)
+
+
+def test_a_checkpoint_that_is_torn_is_named(songs: Path) -> None:
+    learned(songs, "run", 2)
+    file = songs / "run" / "last.pt"
+    file.write_bytes(file.read_bytes()[:1000])
+
+    with pytest.raises(BadCheckpoint, match=r"last\.pt cannot be used"):
+        learned(songs, "run", 4)
+
+
+def test_when_the_disk_takes_no_more_the_last_checkpoint_is_whole(songs: Path) -> None:
+    learned(songs, "run", 2)
+    state = checkpoint.load(songs / "run" / "last.pt")
+    network = checkpoint.restored(state)
+    before = (songs / "run" / "last.pt").read_bytes()
+    (songs / "run" / "last.pt.part").mkdir()  # what cannot be written to
+
+    with pytest.raises(NotKept, match="The checkpoint before it is whole"):
+        checkpoint.save(songs / "run" / "last.pt", network, 3)
+    assert (songs / "run" / "last.pt").read_bytes() == before
+
+
+def test_the_mean_of_checkpoints_is_the_mean_of_their_weights(songs: Path) -> None:
+    learned(songs, "run", 2)
+    network = checkpoint.restored(checkpoint.load(songs / "run" / "last.pt"))
+    for number, value in ((1, 1.0), (2, 3.0)):
+        with torch.no_grad():
+            network.output.bias.fill_(value)
+        checkpoint.save(songs / "mean" / f"step-{number:07d}.pt", network, number)
+
+    state = checkpoint.model_of(songs / "mean")
+
+    assert state.step == 2
+    assert state.weights["output.bias"].tolist() == [2.0] * len(TOKENS)
+
+
+@pytest.mark.timeout(120)
+def test_chunks_of_another_size_run_on_the_same_weights(songs: Path) -> None:
+    learned(songs, "run", 2)
+    state = checkpoint.load(songs / "run" / "last.pt")
+    for chunk, left in ((8, 8), (32, 2)):
+        file = songs / f"{chunk}.onnx"
+        export.export(checkpoint.restored(state, chunk), TOKENS, file)
+        geometry = open_graph(file).geometry
+        assert (geometry.chunk, geometry.left_chunks) == (chunk, left)
+
+
+@pytest.mark.timeout(120)
+def test_fixed_ranges_keep_a_call_apart_from_its_batch_mates_and_dynamic_ones_do_not(
+    songs: Path,
+) -> None:
+    heard = learned(songs, "run", 5)
+    state = checkpoint.load(songs / "run" / "last.pt")
+    static, dynamic = songs / "static.onnx", songs / "dynamic.onnx"
+    network = checkpoint.restored(state)
+    qat.write(network, qat.calibrated(network, heard, fake.SCHEMES["x86"]), static)
+    qat.dynamic(checkpoint.restored(state), dynamic)
+
+    def moved(file: Path) -> float:
+        """Tell how far a call's numbers move when a call that is far louder stands beside it."""
+        graph = open_graph(file)
+        feed = {
+            entry.name: np.zeros([2, *entry.shape[1:]], _kind(entry.type))
+            for entry in graph.session.get_inputs()
+        }
+        rng = np.random.default_rng(0)
+        feed["features"][0] = rng.standard_normal(feed["features"][0].shape) * 3 + 8
+        feed["features"][1] = feed["features"][0]
+        alone = graph.session.run(["log_probs"], feed)[0][0]
+        feed["features"][1] = feed["features"][0] * 4 + 30
+        beside = graph.session.run(["log_probs"], feed)[0][0]
+        return float(np.abs(alone - beside).max())
+
+    assert moved(static) == 0.0
+    assert moved(dynamic) > 0.0
+
+
+def _kind(name: str) -> type[np.generic]:
+    return np.int64 if "int64" in name else np.float32
+
+
+@pytest.mark.parametrize("target", ["x86", "tensorrt", "rk3588"])
+def test_each_target_gets_the_eight_bits_it_wants(songs: Path, target: fake.Target) -> None:
+    heard = learned(songs, "run", 2)
+    network = checkpoint.restored(checkpoint.load(songs / "run" / "last.pt"))
+    file = songs / "int8.onnx"
+    qat.write(network, qat.calibrated(network, heard, fake.SCHEMES[target]), file)
+
+    model = onnx.load(str(file))
+    kinds = {entry.name: entry.data_type for entry in model.graph.initializer}
+    sizes = {entry.name: list(entry.dims) for entry in model.graph.initializer}
+    zeros = [node.input[2] for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    wanted = onnx.TensorProto.INT8 if target == "tensorrt" else onnx.TensorProto.UINT8
+    assert {kinds[name] for name in zeros} == {wanted}
+    scales = [
+        sizes[node.input[1]]
+        for node in model.graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in kinds
+    ]
+    assert any(len(scale) == 1 for scale in scales) == (target != "rk3588")
+    assert open_graph(file).geometry.weights == "int8"
+
+
+def test_every_layer_counts_in_the_file_as_it_counts_in_training() -> None:
+    """One layer by itself: what is rounded in two places may fall to either side in a deep one."""
+    torch.manual_seed(0)
+    linear = torch.nn.Linear(64, 32)
+    layer = fake.FakeLinear(linear, fake.Scheme())
+    x = torch.randn(5, 64)
+    with fake.looking({"only": layer}):
+        layer(x)
+    found = layer.range()
+    whole = np.clip(np.round(x.numpy() / found.scale) + found.zero, 0, 255)
+    back = (whole - found.zero) * np.float32(found.scale)
+    scales = fake.weight_scales(linear.weight.detach().t(), per_channel=True).numpy()
+    weight = linear.weight.detach().numpy()
+    rounded = np.clip(np.round(weight / scales[:, None]), -127, 127) * scales[:, None]
+    expected = back @ rounded.T + linear.bias.detach().numpy()
+
+    with torch.no_grad():
+        assert np.abs(layer(x).numpy() - expected).max() < 1e-4
