@@ -144,6 +144,11 @@ class Call:
         if self.line is not None:
             self.line.send(Switched(profile=profile.id, name=profile.name))
 
+    def tell(self, sentence: str) -> None:
+        """Show the caller a sentence about something that went wrong."""
+        if self.line is not None:
+            self.line.send(Trouble(sentence=sentence))
+
     async def drain(self) -> None:
         """End the call once the running turn is over; the caller of this sets the deadline."""
         if self.line is not None and self.turns.busy:
@@ -226,6 +231,9 @@ class Call:
         turns = self.turns = Turns(profile.turn.settings, self._turn, self._reply)
         replies = Replies(self.name, profile, stages, self.history, line, tasks, turns, self.keep)
         ears = Ears(line, profile, turns, replies, stages.turn, asr, tasks, self._at_rest)
+        if stages.company is not None:
+            ears.voices = stages.company.in_call(self.say)
+            ears.voices.take_over(turns)
         self._ears_now = ears
         return ears
 

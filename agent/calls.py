@@ -20,7 +20,8 @@ from agent.engines import Engines, Stages, open_engines
 from agent.errors import CallRefused, ProfileError
 from agent.metrics import Metrics
 from agent.observe import OverheardLine, Watchers
-from agent.profile import Profile, load
+from agent.profile import Profile
+from agent.roster import Roster, same
 from agent.server import Started
 from agent.spans import Spans, open_spans
 from agent.timeline import TurnRecord
@@ -48,6 +49,7 @@ class CallHouse:
     spans: Spans | None = None
     metrics: Metrics = field(default_factory=Metrics)
     watchers: Watchers = field(default_factory=Watchers)
+    roster: Roster = field(default_factory=Roster)
     _calls: dict[str, Call] = field(default_factory=dict)
     _lines: dict[str, list[WebRtcLine]] = field(default_factory=dict)  # by call, old ones too
     _since: dict[str, str] = field(default_factory=dict)  # by call: wall clock, ISO 8601
@@ -183,12 +185,27 @@ class CallHouse:
     async def _cast(self, profile_id: str) -> tuple[Profile, Stages]:
         """Find a character and open its stages."""
         try:
-            profile = load(profile_id)
+            profile = self.roster.get(profile_id)
             return profile, await self.engines.stages(profile)
         except ProfileError as error:
             raise CallRefused(400, error.reason) from error  # a page need not know our folders
         except (UserError, StageError) as error:
             raise CallRefused(503, str(error)) from error
+
+    async def recast(self) -> None:
+        """Bring running calls up to profiles that were saved meanwhile; at their next clause."""
+        for call in list(self._calls.values()):
+            known = call.profile
+            try:
+                profile, stages = await self._cast(known.id)
+            except CallRefused as refused:
+                call.tell(f"The new version of {known.name} cannot be used: {refused}")
+                continue
+            why = self.roster.why_stale(known.id)
+            if why:
+                call.tell(f"The new version of {known.name} cannot be used: {why}")
+            elif call.profile is known and not same(profile, known):
+                call.become(profile, stages)
 
     def _call(self, name: str) -> Call:
         if name not in self._calls:
@@ -257,5 +274,6 @@ async def open_calls(
     ):
         house = CallHouse(limit, default_profile, ice, engines, kept, tasks, spans)
         tasks.start_soon(house.metrics.loop.run)
+        tasks.start_soon(house.roster.watch, house.recast)
         yield house
         tasks.cancel_scope.cancel()

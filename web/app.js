@@ -24,6 +24,7 @@ const view = new View({
   say: (text) => call?.line.send({ type: "say", text }) ?? false,
   language: () => speak(language === "en" ? "zh-CN" : "en"),
   microphone: (id) => changeMicrophone(id),
+  character: (id) => call?.line.send({ type: "switch", profile: id }),
 });
 
 function speak(wanted) {
@@ -163,7 +164,11 @@ function stop(stream) {
 // --- what the agent says -----------------------------------------------------------------
 
 const WORDS = {
-  welcome: (mine, word) => view.showName(word.name),
+  welcome: (mine, word) => view.showCharacter(word.profile, word.name),
+  switched(mine, word) {
+    view.showCharacter(word.profile, word.name);
+    view.announce(t("switched", { name: word.name }));
+  },
   state: (mine, word) => view.showState(word.state),
   transcript: (mine, word) => view.showEntry(mine.conversation.take(word)),
   reply: (mine, word) => view.showEntry(mine.conversation.take(word)),

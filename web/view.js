@@ -36,7 +36,10 @@ export class View {
   #levels = [0, 0];
   #frame = null;
 
-  /** `actions`: {call(profile, withMicrophone), hangUp, mute, say(text), language, microphone(id)}. */
+  /**
+   * `actions`: {call(profile, withMicrophone), hangUp, mute, say(text), language, microphone(id),
+   * character(id)}.
+   */
   constructor(actions) {
     this.#do = actions;
     $("picker").addEventListener("submit", (event) => {
@@ -48,6 +51,7 @@ export class View {
     $("mute").addEventListener("click", actions.mute);
     $("language").addEventListener("click", actions.language);
     $("microphone").addEventListener("change", (event) => actions.microphone(event.target.value));
+    $("character").addEventListener("change", (event) => actions.character(event.target.value));
     $("typing").addEventListener("submit", (event) => this.#say(event));
     $("token").addEventListener("cancel", (event) => event.preventDefault());
     const list = $("conversation");
@@ -194,8 +198,8 @@ export class View {
     this.#following = true;
     // With a microphone nothing is read out: a screen reader's voice would reach the agent.
     $("conversation").setAttribute("aria-live", typing ? "polite" : "off");
-    this.#paint($("face"), profile);
-    this.showName(profile.name);
+    this.showCharacter(profile.id, profile.name);
+    $("other").hidden = true; // until the call stands
     this.showState("connecting");
     this.showMuted(false);
     this.silence(false);
@@ -204,6 +208,18 @@ export class View {
     $("wait-summary").textContent = "";
     $("earlier").hidden = true;
     (typing ? $("words") : $("hangup")).focus();
+  }
+
+  /** The character that the call has now, and those that it could have. */
+  showCharacter(id, name) {
+    const known = this.#profiles.find((profile) => profile.id === id);
+    this.#profile = known ?? { ...this.#profile, name };
+    this.#paint($("face"), this.#profile);
+    const usable = this.#profiles.filter((profile) => profile.usable !== false);
+    $("character").replaceChildren(...usable.map((one) => new Option(one.name, one.id)));
+    $("character").value = id;
+    $("other").hidden = usable.length < 2;
+    this.showName(name);
   }
 
   showName(name) {

@@ -24,6 +24,7 @@ from agent.profile import (
     load_all,
     user_folder,
 )
+from agent.profile.tavern import LARGEST, profile_of, read_card
 
 WRONG = 2
 """Exit code when a profile that was checked is wrong."""
@@ -69,6 +70,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     new = verbs.add_parser("new", help="begin a profile in your own folder")
     new.add_argument("id", metavar="ID", help="lower-case letters, digits, - and _")
     new.add_argument("--extends", default=default_id(), metavar="ID", help="(%(default)s)")
+    card = verbs.add_parser("import", help="make a profile of a Tavern card (PNG or JSON)")
+    card.add_argument("card", metavar="FILE")
+    card.add_argument("--id", metavar="ID", help="by default from the card's name")
+    card.add_argument("--extends", default=default_id(), metavar="ID", help="(%(default)s)")
     verbs.add_parser("schema", help="print the JSON Schema of profile files")
 
 
@@ -84,6 +89,7 @@ def run(options: argparse.Namespace) -> int:
         "show": _show,
         "validate": _validate,
         "new": _new,
+        "import": _import,
         "schema": _schema,
     }
     return verbs[options.verb](options, Console(soft_wrap=True, highlight=False))
@@ -147,16 +153,43 @@ def _new(options: argparse.Namespace, out: Console) -> int:
         raise NotPossible(f"{options.id!r} is no id: use lower-case letters, digits, - and _.")
     load(options.extends)
     file = user_folder() / f"{options.id}.yaml"
+    _write_new(file, TEMPLATE.format(base=options.extends, id=options.id, name=name))
+    out.print(f"made {Path(file)}; check it with: firstword profiles validate {options.id}")
+    return 0
+
+
+def _import(options: argparse.Namespace, out: Console) -> int:
+    try:
+        with Path(options.card).open("rb") as opened:
+            content = opened.read(LARGEST + 1)
+    except OSError as error:
+        raise NotPossible(f"{options.card} cannot be read: {error.strerror}.") from error
+    card, whole = read_card(content)
+    load(options.extends)
+    data, left_out = profile_of(card, options.extends)
+    own = options.id or re.sub(r"[^a-z0-9]+", "-", card.name.lower()).strip("-")[:64]
+    if not re.fullmatch(ID, own):
+        raise NotPossible(f"{own!r} is no id: name one of lower-case letters and digits with --id.")
+    file = user_folder() / f"{own}.yaml"
+    text = yaml.dump(data, Dumper=_Plain, allow_unicode=True, sort_keys=False, width=90)
+    _write_new(file, f"# From {Path(options.card).name}; all of the card: {own}.card.json\n{text}")
+    kept = json.dumps(whole, ensure_ascii=False, indent=1)
+    file.with_suffix(".card.json").write_text(kept, encoding="utf-8", errors="replace")
+    for sentence in left_out:
+        out.print(sentence, markup=False)
+    out.print(f"made {file}; call it with: firstword serve --profile {own}", markup=False)
+    return 0
+
+
+def _write_new(file: Path, text: str) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("x", encoding="utf-8") as new:
-            new.write(TEMPLATE.format(base=options.extends, id=options.id, name=name))
+        with file.open("x", encoding="utf-8", errors="replace") as new:
+            new.write(text)
     except FileExistsError as error:
         raise NotPossible(f"{file} is there already; edit it, or choose another id.") from error
     except OSError as error:
         raise NotPossible(f"{file} cannot be written: {error.strerror}.") from error
-    out.print(f"made {Path(file)}; check it with: firstword profiles validate {options.id}")
-    return 0
 
 
 def _schema(options: argparse.Namespace, out: Console) -> int:

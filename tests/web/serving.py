@@ -16,14 +16,16 @@ from anyio.streams.text import TextReceiveStream
 
 @asynccontextmanager
 async def served(
-    state: Path, profile: str = "bare"
+    state: Path, profile: str = "bare", *more: str, **variables: str
 ) -> AsyncIterator[tuple[str, anyio.abc.Process]]:
     """Run ``firstword serve`` on a free port with a state folder of its own.
 
+    ``more`` arguments and environment ``variables`` go to it as they are.
+
     It stops on SIGTERM, so what it says at its end is said before the block is left.
     """
-    command = [sys.executable, "-m", "agent", "serve", "--port", "0", "--profile", profile]
-    environment = {**os.environ, "XDG_STATE_HOME": str(state)}
+    command = [sys.executable, "-m", "agent", "serve", "--port", "0", "--profile", profile, *more]
+    environment = {**os.environ, "XDG_STATE_HOME": str(state), **variables}
     async with await anyio.open_process(command, env=environment) as server:
         assert server.stdout is not None
         said = ""
