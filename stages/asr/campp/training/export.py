@@ -24,7 +24,7 @@ OPSET = 17
 """The first with LayerNormalization as one operator."""
 
 
-class _Step(nn.Module):
+class Step(nn.Module):
     """``Network.step`` with its caches laid flat, as graphs want them."""
 
     def __init__(self, network: Network) -> None:
@@ -46,7 +46,7 @@ class _ResidentStep(nn.Module):
 
     def __init__(self, network: Network, geometry: Geometry) -> None:
         super().__init__()
-        self.step, self.geometry = _Step(network), geometry
+        self.step, self.geometry = Step(network), geometry
 
     def forward(self, *taken: Tensor) -> tuple[Tensor, ...]:
         """Take the tensors of ``names.inputs``, give those of ``names.outputs``, resident."""
@@ -92,7 +92,7 @@ def export(
             axes = dict(zip(taken, slots, strict=True)) | dict.fromkeys(given[1:], "slots")
             to_onnx(_ResidentStep(network, geometry).eval(), blank, raw, taken, given, axes)
         else:
-            to_onnx(_Step(network).eval(), blank, raw, taken, given)
+            to_onnx(Step(network).eval(), blank, raw, taken, given)
         fold(raw, folded)
         network.train(was_training)
         label(folded, geometry_.write(geometry, tokens), file, names.shapes(geometry))
