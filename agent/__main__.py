@@ -23,6 +23,7 @@ COMMANDS = {
     "report": "show where the time of many turns went; compare two runs",
     "profiles": "list, show, check and make profiles",
     "models": "list, pull and verify models",
+    "speaker": "make voices known, list and forget them, measure how they are told apart",
     "broker": "run an MQTT broker, for those who have none",
     "asr": "make, import and prepare models of our recogniser",
     "bench": "measure this machine",

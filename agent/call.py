@@ -231,6 +231,9 @@ class Call:
         turns = self.turns = Turns(profile.turn.settings, self._turn, self._reply)
         replies = Replies(self.name, profile, stages, self.history, line, tasks, turns, self.keep)
         ears = Ears(line, profile, turns, replies, stages.turn, asr, tasks, self._at_rest)
+        if stages.company is not None:
+            ears.voices = stages.company.in_call(self.say)
+            ears.voices.take_over(turns)
         self._ears_now = ears
         return ears
 

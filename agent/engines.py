@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
+from agent.company import Company
 from agent.profile import Chosen, Profile, VoiceChoice
 from stages.contracts import Asr, Llm, Tts, Turn, Vad
 from stages.events import Voice
@@ -35,6 +36,7 @@ class Stages:
     llm: Llm
     mouths: tuple[Mouth, ...]  # the profile's voice, then its fallback
     names: dict[str, str]  # kind to engine, for the record
+    company: Company | None = None  # where the profile wants to know who speaks
 
 
 def models_of(profile: Profile) -> list[str]:
@@ -76,6 +78,7 @@ class Engines:
             asr=await self._stage(profile.chosen("asr")),
             llm=await self._stage(profile.chosen("llm")),
             mouths=await self._mouths(profile),
+            company=await self._company(profile),
             names={
                 "vad": profile.vad.engine,
                 "turn": profile.turn.engine,
@@ -84,6 +87,12 @@ class Engines:
                 "tts": profile.voice.engine,
             },
         )
+
+    async def _company(self, profile: Profile) -> Company | None:
+        if profile.speakers is None:
+            return None
+        stage = await self._stage(profile.chosen("speakers"))
+        return Company(stage, profile.speakers, profile.language)
 
     async def _mouths(self, profile: Profile) -> tuple[Mouth, ...]:
         mouths = [self._mouth(profile.voice, await self._stage(profile.chosen("voice")))]

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import re
 
+SURE = 0.8
+"""Probability that speech nearly always reaches; coughs and knocks do for moments only."""
+ORDER_MS = 96
+"""Of sure speech for "stop" and its like."""
+KNOCK_MS = 96
+"""A sound that held a reply and was too short for an utterance is over after that."""
+
 _EN = (
     "mm mmm hm hmm mhm mm-hm mm-hmm mmhmm uh-huh uhhuh um yeah yep yes ok okay right sure"
     " ah oh wow"

@@ -17,6 +17,7 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
 from agent.blame import blamed
+from agent.company import Voices
 from agent.decisions import (
     Action,
     AskFinal,
@@ -67,6 +68,7 @@ class Ears:
     Args:
         asr: where utterances go; bounded, and full only when ASR has stopped working.
         at_rest: told, frame by frame, that no turn is under way; given these ears.
+        voices: told of what is to be scored, where a profile wants to know who speaks.
     """
 
     line: Line
@@ -77,9 +79,11 @@ class Ears:
     asr: MemoryObjectSendStream[AsrInput]
     tasks: TaskGroup
     at_rest: Callable[[Ears], None]
+    voices: Voices | None = None
     _recent: deque[Audio] = field(default_factory=deque)  # the utterance so far, or the pre-roll
     _edge: Edge = field(default_factory=Edge)
     _open: int | None = None
+    _opened: int = 0  # where the open utterance began
     _text: str = ""
     _asked: int | None = None  # position of the pause whose final is still to come
     _final_at: float | None = None  # monotonic seconds; none: the utterance has no final yet
@@ -102,6 +106,8 @@ class Ears:
                     self._tell(audio)
                 loud = self._edge.last_loud(audio)
                 self.act(self.turns.frame(audio.end, len(audio.samples), frame.speech, loud))
+                if self.voices is not None and self._open is not None:
+                    self.voices.over_reply(self, self._open, audio.end - self._opened)
                 if not self.turns.busy:
                     self.at_rest(self)
 
@@ -146,6 +152,7 @@ class Ears:
         first = self._recent[0]
         begin = max(first.start, action.start)
         self._recent[0] = Audio(first.samples[begin - first.start :], begin)
+        self._opened = begin
         self._tell(UtteranceStart(action.utterance, begin))
         for audio in self._recent:
             self._tell(audio)
@@ -154,9 +161,11 @@ class Ears:
         self._asked = action.at
         self._tell(Pause(action.utterance, action.at))
         context = PauseContext(
-            self._utterance_audio(), self._text, self.profile.language, action.silence
+            self.utterance_audio(), self._text, self.profile.language, action.silence
         )
         self.tasks.start_soon(self._judge, action, context)
+        if self.voices is not None:
+            self.voices.at_pause(self, action.utterance)
 
     def _do_close(self, action: Close) -> None:
         self._tell(UtteranceEnd(action.utterance))
@@ -220,7 +229,8 @@ class Ears:
         if sure and self.turns.settings.speculate:
             self.replies.foresee(self.turns.said_with(sure.rstrip(".,;:?!")))
 
-    def _utterance_audio(self) -> Samples:
+    def utterance_audio(self) -> Samples:
+        """Return the newest of the open utterance, 8 s at most, its pre-roll included."""
         return np.concatenate([audio.samples for audio in self._recent])[-JUDGED:]
 
     def _show(self, transcript: Transcript) -> None:

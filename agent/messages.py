@@ -140,6 +140,16 @@ class Switched(_Word):
     name: str
 
 
+class Recognised(_Word):
+    """Whose voice a final was, where the character asks that."""
+
+    type: Literal["speaker"] = "speaker"
+    turn: int
+    name: str  # empty: nobody's who is known
+    score: float  # likeness to the likest, -1 to 1
+    margin: float  # by how much it is ahead of the next; 2: there is no next
+
+
 class Bye(_Word):
     """The agent hangs up."""
 
@@ -161,6 +171,7 @@ ToPage: TypeAlias = (
     | Pong
     | Trouble
     | Switched
+    | Recognised
     | Bye
 )
 

@@ -27,8 +27,9 @@ from agent.decisions import (
     Release,
 )
 from agent.endpoint import Evidence, patience_ms
-from agent.interrupt import is_backchannel, is_order
+from agent.interrupt import KNOCK_MS, ORDER_MS, SURE, is_backchannel, is_order
 from agent.turn_settings import TurnSettings
+from agent.turn_state import Replying, Utterance
 from stages.audio import milliseconds_in, samples_in
 from stages.events import Transcript
 
@@ -36,39 +37,9 @@ FINAL_DEADLINE_MS = 4_000
 """After an endpoint, how long words are waited for; then the turn is given up."""
 NOISE_MS = 250
 """Silence after which sound that held a reply, and brought no words, was noise."""
-SURE = 0.8
-"""Probability that speech nearly always reaches; coughs and knocks do for moments only."""
-ORDER_MS = 96
-"""Of sure speech for "stop" and its like."""
-KNOCK_MS = 96
-"""A sound that held a reply and was too short for an utterance is over after that."""
 REMEMBERED_PAUSES = 12
 LATEST_VAD = samples_in(128)
 """Samples by which a VAD may be late to believe in silence; what is softer is speech then."""
-
-# --- what is known --------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Utterance:
-    number: int
-    start: int  # of speech, without pre-roll
-    last_speech: int  # position after the last speech
-    silent: bool = False  # a pause is on
-    asked_at: int | None = None  # the pause's AskFinal
-    text: str | None = None  # the final for it
-    complete: float | None = None
-    ended_at: int | None = None  # the endpoint was decided, words are awaited
-    forced: bool = False  # it was too long: it ends, whatever is still said
-
-
-@dataclass(slots=True)
-class _Replying:
-    reply: int
-    turn: int
-    text: str
-    audible: bool = False
-    held: bool = False
 
 
 @dataclass(slots=True)
@@ -80,22 +51,26 @@ class Turns:
         turn: number of the first turn to come.
         reply: number of the first reply to come.
         patience: the silence, in milliseconds, that the evidence at a pause asks for.
+        answers_known: whether only voices that are known are answered.
+        yields_to_known: whether only they may talk over a reply.
     """
 
     settings: TurnSettings
     turn: int = 1
     reply: int = 1
     patience: Callable[[TurnSettings, Evidence], float] = patience_ms
+    answers_known: bool = False
+    yields_to_known: bool = False
     _position: int = 0
     _loud: int | None = None  # position after the last loud sample; none: nobody listens for it
     _run_start: int | None = None  # where the present run of speech frames began
     _held_at: int = 0  # position of the last hold
     _sure: int = 0  # samples of sure speech since the utterance (or the run before it) began
-    _utterance: _Utterance | None = None
+    _utterance: Utterance | None = None
     _utterances: int = 0
-    _prepared: _Replying | None = None
+    _prepared: Replying | None = None
     _tries: int = 0
-    _speaking: _Replying | None = None
+    _speaking: Replying | None = None
     _carried: str = ""  # words of a turn whose reply was never heard
     _spent: int = 0  # position up to which the audio belongs to utterances that are over
     _pauses: list[float] = field(default_factory=list)
@@ -151,6 +126,24 @@ class Turns:
         if now is not None and now.number == utterance and now.asked_at == at:
             now.complete = complete
 
+    def identified(self, utterance: int, known: bool) -> list[Action]:
+        """Hear whether the voice of an utterance may have the word."""
+        now = self._utterance
+        if now is None or now.number != utterance:
+            return []
+        now.known = now.known or known
+        actions = self._maybe_interrupt(now.text or "")
+        if now.ended_at is not None and now.text is not None:
+            return actions + self._finish(now, now.ended_at)
+        return actions
+
+    @property
+    def wants_to_know(self) -> bool:
+        """Whether somebody talks over a reply, and who it is decides whether they may."""
+        now = self._utterance
+        wary = self.yields_to_known and self._speaking is not None
+        return wary and now is not None and not now.known
+
     def audible(self, reply: int) -> None:
         """Hear that a reply's first sample went out."""
         if self._speaking is not None and self._speaking.reply == reply:
@@ -203,11 +196,11 @@ class Turns:
 
     def _open(self, start: int, end: int) -> list[Action]:
         self._utterances += 1
-        self._utterance = _Utterance(self._utterances, start, self._heard_upto(end))
+        self._utterance = Utterance(self._utterances, start, self._heard_upto(end))
         begin = max(self._spent, start - samples_in(self.settings.pre_roll_ms))
         return [Open(self._utterances, begin), *self._over_reply(self._utterance, end)]
 
-    def _resume(self, utterance: _Utterance) -> list[Action]:
+    def _resume(self, utterance: Utterance) -> list[Action]:
         """Take the pause back: the caller goes on."""
         assert self._run_start is not None
         self._pauses.append(milliseconds_in(self._run_start - utterance.last_speech))
@@ -216,7 +209,7 @@ class Turns:
         utterance.text, utterance.complete = None, None
         return self._drop()
 
-    def _too_long(self, utterance: _Utterance, end: int) -> list[Action]:
+    def _too_long(self, utterance: Utterance, end: int) -> list[Action]:
         if utterance.silent or end - utterance.start < samples_in(self.settings.longest_ms):
             return []
         utterance.silent, utterance.asked_at, utterance.ended_at = True, end, end
@@ -242,50 +235,54 @@ class Turns:
             return actions
         return actions + self._end(utterance, end)
 
-    def _pause(self, utterance: _Utterance, end: int, silence: int) -> list[Action]:
+    def _pause(self, utterance: Utterance, end: int, silence: int) -> list[Action]:
         """Ask for words and an opinion, once a pause."""
         if utterance.asked_at is not None:
             return []
         utterance.silent, utterance.asked_at = True, end
         return [AskFinal(utterance.number, end, silence)]
 
-    def _patience(self, utterance: _Utterance) -> float:
+    def _patience(self, utterance: Utterance) -> float:
         evidence = Evidence(utterance.complete, utterance.text, tuple(self._pauses))
         return self.patience(self.settings, evidence)
 
-    def _was_noise(self, utterance: _Utterance, silence: int) -> bool:
+    def _was_noise(self, utterance: Utterance, silence: int) -> bool:
         """Tell whether what held the reply is over and brought nothing to answer."""
         if self._speaking is None or utterance.text is None:
             return False
         return silence >= samples_in(NOISE_MS) and not self._takes_the_word(utterance.text)
 
-    def _dismiss(self, utterance: _Utterance) -> list[Action]:
+    def _dismiss(self, utterance: Utterance) -> list[Action]:
         return [*self._drop(), *self._go_on(), self._close(utterance, utterance.last_speech)]
 
-    def _close(self, utterance: _Utterance, upto: int) -> Close:
+    def _close(self, utterance: Utterance, upto: int) -> Close:
         """End the utterance; no other one shall have its audio up to there."""
         self._utterance, self._spent, self._tries = None, upto, 0
         if self._run_start is not None:
             self._run_start = max(self._run_start, upto)
         return Close(utterance.number)
 
-    def _end(self, utterance: _Utterance, end: int) -> list[Action]:
+    def _end(self, utterance: Utterance, end: int) -> list[Action]:
         utterance.ended_at = end
         return self._finish(utterance, end) if utterance.text is not None else []
 
-    def _await_words(self, utterance: _Utterance, end: int) -> list[Action]:
+    def _await_words(self, utterance: Utterance, end: int) -> list[Action]:
         assert utterance.ended_at is not None
         if milliseconds_in(end - utterance.ended_at) < FINAL_DEADLINE_MS:
             return []
         utterance.text = ""
         return self._finish(utterance, end)
 
-    def _finish(self, utterance: _Utterance, endpoint: int) -> list[Action]:
+    def _finish(self, utterance: Utterance, endpoint: int) -> list[Action]:
         """Close the utterance at its endpoint and answer the turn, if it has words.
 
         They may be those of a reply that sound alone cut off before it was heard.
         """
         text = utterance.text or ""
+        if text and utterance.known is None and (self.answers_known or self.wants_to_know):
+            return []  # who it is will be told in a moment, or the words are given up
+        if self.answers_known and not utterance.known:
+            return self._dismiss(utterance)
         if self._speaking is not None and (self._protected or not self._takes_the_word(text)):
             return self._dismiss(utterance)
         said = self.said_with(text)
@@ -300,9 +297,10 @@ class Turns:
         """Return the whole of the turn with these words as its newest piece."""
         return f"{self._carried} {text}".strip()
 
-    def _prepare(self, utterance: _Utterance) -> list[Action]:
+    def _prepare(self, utterance: Utterance) -> list[Action]:
         said = self.said_with(utterance.text or "")
-        if not said or not self.settings.speculate or self._speaking is not None:
+        stranger = self.answers_known and utterance.known is False
+        if not said or stranger or not self.settings.speculate or self._speaking is not None:
             return []
         if self._prepared is not None and self._prepared.text == said:
             return []
@@ -310,7 +308,7 @@ class Turns:
             return self._drop()
         actions = self._drop()
         self._tries += 1
-        self._prepared = _Replying(self._next_reply(), self.turn, said)
+        self._prepared = Replying(self._next_reply(), self.turn, said)
         return [*actions, Prepare(self._prepared.reply, self.turn, said)]
 
     def _release(self, text: str, speech_end: int | None, endpoint: int | None) -> Release:
@@ -320,7 +318,7 @@ class Turns:
         else:
             action = Release(self._next_reply(), self.turn, text, False, speech_end, endpoint)
         self._prepared, self._tries, self._carried = None, 0, ""
-        self._speaking = _Replying(action.reply, action.turn, text)
+        self._speaking = Replying(action.reply, action.turn, text)
         if text:
             self.turn += 1
             return action
@@ -338,7 +336,7 @@ class Turns:
 
     # --- barge-in ---------------------------------------------------------------------------
 
-    def _over_reply(self, utterance: _Utterance, end: int) -> list[Action]:
+    def _over_reply(self, utterance: Utterance, end: int) -> list[Action]:
         """Speech goes on while a reply plays: hold it first, then end it."""
         speaking = self._speaking
         if speaking is None or self._protected or self._run_start is None:
@@ -382,8 +380,8 @@ class Turns:
     @property
     def _protected(self) -> bool:
         """Whether a reply plays that may not be talked over."""
-        speaking = self._speaking
-        return speaking is not None and speaking.audible and not self.settings.interruptible
+        speaking, fixed = self._speaking, not self.settings.interruptible
+        return speaking is not None and (self.wants_to_know or (speaking.audible and fixed))
 
     def _interrupt(self, speech_start: int | None) -> list[Action]:
         speaking, self._speaking = self._speaking, None

@@ -13,6 +13,7 @@ from agent.profile.shape import (
     Example,
     LlmChoice,
     Profile,
+    SpeakersChoice,
     TurnChoice,
     VoiceChoice,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "LlmChoice",
     "Profile",
     "Shelf",
+    "SpeakersChoice",
     "TurnChoice",
     "VoiceChoice",
     "default_id",

@@ -8,7 +8,7 @@ from typing import Any
 from agent.profile.tree import KeyPath, Place, Tree
 from agent.turn_settings import TurnSettings
 
-CHOICES = ("vad", "turn", "asr", "llm", "voice", "fallback_voice")
+CHOICES = ("vad", "turn", "asr", "llm", "voice", "fallback_voice", "speakers")
 """The sections that choose a stage by its ``engine``."""
 
 

@@ -30,7 +30,7 @@ from stages.events import Hearing, Message, Voice
 
 Ratio: TypeAlias = Annotated[float, BeforeValidator(ratio, json_schema_input_type=float | str)]
 Hertz: TypeAlias = Annotated[float, BeforeValidator(hertz, json_schema_input_type=float | str)]
-Section: TypeAlias = Literal["vad", "turn", "asr", "llm", "voice", "fallback_voice"]
+Section: TypeAlias = Literal["vad", "turn", "asr", "llm", "voice", "fallback_voice", "speakers"]
 
 ID = r"^[a-z0-9][a-z0-9_-]{0,63}$"
 _LONG = 8_000
@@ -138,6 +138,20 @@ class VoiceChoice(Choice):
         return Voice(name=self.voice, rate=self.rate, pitch=self.pitch, volume=self.volume)
 
 
+class SpeakersChoice(Choice):
+    """What is made of whose voice it is; voices are made known by ``firstword speaker enrol``."""
+
+    engine: str = Field(default="voicefilter", description="name of the plug-in")
+    owner: str = Field(default="", max_length=60, description="empty: whoever is enrolled")
+    greet: bool = Field(default=False, description="say hello by name, once a call")
+    owner_only: bool = Field(default=False, description="answer nobody else")
+    ignore_others: bool = Field(default=False, description="let nobody else talk over a reply")
+    threshold: float | None = Field(
+        default=None, ge=-1, le=1, description="likeness that is enough; empty: the plug-in's own"
+    )
+    margin: float = Field(default=0.05, ge=0, le=2, description="ahead of the next likest voice")
+
+
 class Profile(_Frozen):
     """One character: who it is, how it sounds, hears, thinks and takes turns."""
 
@@ -148,6 +162,7 @@ class Profile(_Frozen):
         "llm": "llm",
         "voice": "tts",
         "fallback_voice": "tts",
+        "speakers": "speaker",
     }
 
     id: str = Field(pattern=ID, description="by default the file's name")
@@ -164,6 +179,7 @@ class Profile(_Frozen):
     llm: LlmChoice
     voice: VoiceChoice
     fallback_voice: VoiceChoice | None = None
+    speakers: SpeakersChoice | None = None
 
     _tree: Tree = PrivateAttr(default_factory=lambda: Tree({}))
 

@@ -27,6 +27,9 @@ SEEN, STRIDE = 80, 40
 MOST = 10 * SAMPLE_RATE
 """Samples of a clip that are used, the newest: more costs time and tells nothing new."""
 
+THRESHOLD = 0.5
+"""By ``firstword speaker calibrate``: see docs/speakers.md."""
+
 _Matrix = npt.NDArray[np.float32]
 
 
@@ -38,6 +41,7 @@ class Voicefilter:
     """Listens in looks of 0.8 s and takes their mean."""
 
     model = MODEL
+    threshold = THRESHOLD
 
     def __init__(self, network: Network) -> None:
         self._network = network

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from agent.profile import AsrChoice, Choice, LlmChoice, Profile, Shelf, TurnChoice, VoiceChoice
+from agent.profile import (
+    AsrChoice,
+    Choice,
+    LlmChoice,
+    Profile,
+    Shelf,
+    SpeakersChoice,
+    TurnChoice,
+    VoiceChoice,
+)
 from agent.resources import folder
 from agent.turn_settings import TurnSettings
 
@@ -22,7 +31,7 @@ def test_every_example_of_the_documentation_can_be_read(tmp_path: Path, text: st
 
 
 def test_the_documentation_names_every_field() -> None:
-    shapes = (Profile, Choice, AsrChoice, LlmChoice, VoiceChoice, TurnChoice)
+    shapes = (Profile, Choice, AsrChoice, LlmChoice, VoiceChoice, TurnChoice, SpeakersChoice)
     names = {name for shape in shapes for name in shape.model_fields}
     assert not {name for name in names if f"`{name}`" not in DOCUMENT}
 

@@ -1,0 +1,107 @@
+"""Run by the Python that has FunASR: ``campplus_export.py SOURCE OUT`` writes CAM++ as ONNX.
+
+It imports nothing of ours. What it made, or why not, is one line of JSON on stdout.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+DIMENSIONS, BANDS, FRAMES = 192, 80, 200
+
+
+class Refused(Exception):
+    """It cannot be done; the text is the reason."""
+
+
+def weights_of(source: str) -> Path:
+    """Return the file with the weights, fetched from the hub if it is no folder."""
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        if source.startswith((".", "/", "~")):
+            raise Refused(f"there is no folder {source}")
+        folder = fetched(source)
+    found = [*sorted(folder.glob("*.bin")), *sorted(folder.glob("*.pt"))]
+    if not found:
+        raise Refused(f"{folder} holds no weights: no .bin and no .pt file")
+    return found[0]
+
+
+def fetched(source: str) -> Path:
+    """Bring a model of the hub."""
+    try:
+        from modelscope.hub.snapshot_download import (  # type: ignore[import-not-found,unused-ignore]
+            snapshot_download,
+        )
+
+        return Path(snapshot_download(source))
+    except Exception as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise Refused(f"the hub did not give {source!r} ({first})") from error
+
+
+def network(weights: Path) -> Any:
+    """Return FunASR's network with exactly these weights."""
+    import torch
+
+    try:
+        from funasr.models.campplus.model import CAMPPlus
+    except ImportError as error:
+        raise Refused(f"FunASR cannot be imported ({error})") from error
+    given = torch.load(weights, map_location="cpu", weights_only=True)
+    for wrapping in ("state_dict", "model"):
+        given = given.get(wrapping, given)
+    made = CAMPPlus(feat_dim=BANDS, embedding_size=DIMENSIONS)
+    try:
+        made.load_state_dict(given, strict=True)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        shown = " ".join(lines[1:2])[:300]
+        raise Refused(f"{weights} holds other weights than CAM++ has: {shown}") from error
+    return made.eval()
+
+
+def export(source: str, out: Path) -> dict[str, str]:
+    """Write the network; return the SHA-256 of its weights."""
+    import torch
+
+    weights = weights_of(source)
+    made = network(weights)
+    for module in made.modules():
+        if hasattr(module, "memory_efficient"):
+            module.memory_efficient = False
+    with torch.no_grad():
+        torch.onnx.export(
+            made,
+            (torch.zeros(1, FRAMES, BANDS),),
+            str(out),
+            input_names=["features"],
+            output_names=["embedding"],
+            dynamic_axes={"features": {0: "batch", 1: "frames"}, "embedding": {0: "batch"}},
+            opset_version=17,
+            dynamo=False,
+        )
+    return {"sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+
+
+def main(source: str, out: str) -> None:
+    """Export, and say how it went."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            said = export(source, Path(out))
+    except Refused as error:
+        said = {"refused": str(error)}
+    except ImportError as error:
+        said = {"refused": f"a package is missing ({error})"}
+    sys.stdout.write(json.dumps(said) + os.linesep)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])
