@@ -45,7 +45,7 @@ DICTATED = 3
 _DICTATED_ZH = re.compile(r"[零〇一二两三四五六七八九幺\d]{3,}$")
 _TOKEN = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff](?:[\w'’](?<![\u3400-\u9fff]))*")
 
-COMMA, ALONE, QUESTION = 0.5, 0.3, 0.5
+COMMA, ALONE, QUESTION = 0.3, 0.2, 0.5
 """What a comma at the end, or one word alone, leaves of a detector's opinion; and the least that
 a question is believed."""
 PAUSE_MS = 200.0

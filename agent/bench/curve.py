@@ -20,6 +20,7 @@ class Point:
     name: str
     percent: float
     p50_ms: float
+    mean_ms: float
     p95_ms: float
 
 
@@ -32,15 +33,16 @@ class Curve:
 
 
 def drawn(curves: Sequence[Curve], title: str) -> str:
-    """Return an SVG with two panels: medians on the left, 95th percentiles on the right."""
+    """Return an SVG with three panels: medians, means, and 95th percentiles."""
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {2 * WIDE} {HIGH}"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {3 * WIDE} {HIGH}"'
         ' font-family="sans-serif" font-size="12">',
-        f'<rect width="{2 * WIDE}" height="{HIGH}" fill="white"/>',
+        f'<rect width="{3 * WIDE}" height="{HIGH}" fill="white"/>',
         f'<text x="{LEFT}" y="22" font-size="15">{escape(title)}</text>',
         *_legend(curves),
         *_panel(curves, lambda point: point.p50_ms, 0, "median, ms"),
-        *_panel(curves, lambda point: point.p95_ms, WIDE, "95th percentile, ms"),
+        *_panel(curves, lambda point: point.mean_ms, WIDE, "mean, ms"),
+        *_panel(curves, lambda point: point.p95_ms, 2 * WIDE, "95th percentile, ms"),
         "</svg>\n",
     ]
     return "\n".join(parts)

@@ -113,7 +113,8 @@ def ways() -> list[Way]:
     found = [_fixed(timer) for timer in TIMERS_MS]
     found += [_alone(floor, last) for last in GIVES_UP_MS for floor in THRESHOLDS]
     found += [
-        Way("ours", name, TurnSettings.model_validate(knobs), patience_ms) for name, knobs in PRESETS.items()
+        Way("ours", name, TurnSettings.model_validate(knobs), patience_ms)
+        for name, knobs in PRESETS.items()
     ]
     return found + [_scaled(factor) for factor in SWEEP]
 
@@ -190,7 +191,7 @@ def _curves(rows: Sequence[Row]) -> list[Curve]:
         Curve(
             family,
             [
-                Point(row.name, row.cut_in_percent, row.p50_ms, row.p95_ms)
+                Point(row.name, row.cut_in_percent, row.p50_ms, row.mean_ms, row.p95_ms)
                 for row in whole
                 if row.family == family
             ],

@@ -147,6 +147,17 @@ def test_a_reply_is_remembered_where_its_turn_stands() -> None:
     assert [message.content for message in history] == ["One?", "First.", "Two?"]
 
 
+def test_what_is_too_long_goes_by_halves_so_that_a_prefix_cache_holds_for_many_turns() -> None:
+    history = History((SYSTEM,))
+    beginnings = []
+    for number in range(1, 61):
+        history.user(number, f"{number:03} {'a' * 196}")
+        history.reply(number, "b" * 200)
+        beginnings.append(history.request(99, "now")[1].content[:3])
+    changes = sum(one != other for one, other in pairwise(beginnings))
+    assert changes == 6  # fifteen turns fill it; seven stay
+
+
 @given(st.lists(st.tuples(st.text("ab", max_size=3000), st.text("cd", max_size=3000)), max_size=9))
 def test_a_request_is_bounded_and_forgets_the_oldest(turns: list[tuple[str, str]]) -> None:
     history = History((SYSTEM,))

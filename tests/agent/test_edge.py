@@ -1,0 +1,53 @@
+"""Where speech ended: the level knows it sooner than a VAD."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from agent.edge import STEP, Edge
+from stages.audio import samples_in
+from stages.events import SAMPLE_RATE, Audio, Samples
+
+
+def hiss(milliseconds: float, amplitude: float) -> Samples:
+    noise = np.random.default_rng(1).standard_normal(samples_in(milliseconds)) * amplitude
+    return noise.astype(np.float32)
+
+
+def last_loud(samples: Samples, frame: int = 512) -> int | None:
+    """Return the last position that is loud, hearing a frame at a time."""
+    edge, last = Edge(), None
+    for start in range(0, len(samples), frame):
+        loud = edge.last_loud(Audio(samples[start : start + frame], start))
+        last = last if loud is None else loud
+    return last
+
+
+def test_the_end_of_a_word_is_found_within_ten_milliseconds_inside_a_frame() -> None:
+    word = np.concatenate([hiss(500, 0.0005), hiss(777, 0.1), hiss(600, 0.0005)])
+    last = last_loud(word)
+    assert last is not None
+    assert abs(last - samples_in(1277)) <= STEP
+
+
+def test_a_soft_ending_still_counts_as_speech() -> None:
+    word = np.concatenate([hiss(500, 0.0003), hiss(400, 0.1), hiss(100, 0.01), hiss(500, 0.0003)])
+    last = last_loud(word)
+    assert last is not None
+    assert last >= samples_in(990)
+
+
+def test_noise_that_never_stops_is_no_word() -> None:
+    edge = Edge()
+    for start in range(0, 10 * SAMPLE_RATE, 512):
+        loud = edge.last_loud(Audio(hiss(32, 0.02), start))
+    assert loud is None
+
+
+def test_digital_silence_is_silent() -> None:
+    assert Edge().last_loud(Audio(np.zeros(512, dtype=np.float32), 0)) is None
+
+
+def test_a_frame_of_any_length_is_heard() -> None:
+    assert last_loud(hiss(200, 0.1), frame=7) is not None
+    assert Edge().last_loud(Audio(np.zeros(0, dtype=np.float32), 0)) is None
