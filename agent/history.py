@@ -16,6 +16,9 @@ from stages.events import Message, Word
 LONGEST = 6_000
 """Characters of turns that a request carries, at most; the oldest turns are left out first."""
 
+SPOKEN = 600
+"""Characters of them that are kept free for what the caller says next: a minute of speech."""
+
 RESPELLED = 24
 """Characters between two words of a voice that may be spelled otherwise in the text ("20%")."""
 
@@ -125,7 +128,7 @@ class History:
         A prefix cache can then hold the rest for many turns.
         """
         kept = [entry for entry in self._exchanges if not entry.forgotten]
-        if sum(_length(entry) for entry in kept) > LONGEST:
+        if sum(_length(entry) for entry in kept) > LONGEST - SPOKEN:
             newest = _newest(kept, LONGEST // 2)
             for entry in kept[: len(kept) - len(newest)]:
                 entry.forgotten = True
