@@ -249,7 +249,7 @@ class Call:
         first, name = self._reply == 1, self.profile.name
         welcome = Welcome(call=self.name, session=self.session, profile=self.profile.id, name=name)
         line.send(welcome)
-        line.play(ears.replies.playout.pull)
+        line.play(ears.pull)
         if first and self.profile.greeting:
             ears.act(self.turns.greet())
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 import anyio
@@ -30,6 +30,7 @@ from agent.decisions import (
     Prepare,
     Release,
 )
+from agent.echo import EchoGuard, repeats
 from agent.edge import Edge
 from agent.engines import Stages
 from agent.line import Line
@@ -80,6 +81,7 @@ class Ears:
     tasks: TaskGroup
     at_rest: Callable[[Ears], None]
     voices: Voices | None = None
+    _guard: EchoGuard = field(default_factory=EchoGuard)
     _recent: deque[Audio] = field(default_factory=deque)  # the utterance so far, or the pre-roll
     _edge: Edge = field(default_factory=Edge)
     _open: int | None = None
@@ -105,7 +107,8 @@ class Ears:
                 if self._open is not None:
                     self._tell(audio)
                 loud = self._edge.last_loud(audio)
-                self.act(self.turns.frame(audio.end, len(audio.samples), frame.speech, loud))
+                speech = self._speech(frame)
+                self.act(self.turns.frame(audio.end, len(audio.samples), speech, loud))
                 if self.voices is not None and self._open is not None:
                     self.voices.over_reply(self, self._open, audio.end - self._opened)
                 if not self.turns.busy:
@@ -114,7 +117,8 @@ class Ears:
     async def words(self, source: Source[Transcript]) -> None:
         """Hear words until ASR ends."""
         async with source:
-            async for transcript in source:
+            async for words in source:
+                transcript = self._without_echo(words)
                 if transcript.utterance != self._open:
                     continue
                 self._text = transcript.text
@@ -125,6 +129,13 @@ class Ears:
                     self._foresee(transcript)
                 if transcript.utterance == self._open:  # else they are shown as the turn's
                     self._show(transcript)
+
+    def pull(self) -> Samples:
+        """Return the next frame of the reply for the line, and know it again if it comes back."""
+        frame = self.replies.playout.pull()
+        if self.turns.settings.echo_guard:
+            self._guard.played(frame)
+        return frame
 
     def act(self, actions: list[Action]) -> None:
         """Do what was decided."""
@@ -203,6 +214,20 @@ class Ears:
             except* StageError:
                 _log.warning("no opinion about a pause", exc_info=True)
         self.turns.judged(action.utterance, action.at, complete)
+
+    # --- echo -------------------------------------------------------------------------------
+
+    def _speech(self, frame: VadFrame) -> float:
+        if not self.turns.settings.echo_guard:
+            return frame.speech
+        return self._guard.judge(frame.audio.samples, frame.speech)
+
+    def _without_echo(self, transcript: Transcript) -> Transcript:
+        """Take words for none that only repeat what the caller is hearing."""
+        guarded = self.turns.settings.echo_guard
+        if guarded and repeats(transcript.text, self.replies.saying):
+            return replace(transcript, text="", stable=0, words=())
+        return transcript
 
     # --- helpers ----------------------------------------------------------------------------
 

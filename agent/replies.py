@@ -181,6 +181,14 @@ class Replies:
         entry.release()
         self.playout.play(entry.audio)
 
+    @property
+    def saying(self) -> str:
+        """The text of the reply that is heard now, as far as it is known; empty: there is none."""
+        for entry in self._entries.values():
+            if entry.audio.begun and not entry.over:
+                return entry.timeline.reply_text
+        return ""
+
     def hold(self, number: int) -> None:
         """Pause a reply; what the page has not heard of it yet, it shall not hear."""
         self.playout.hold()

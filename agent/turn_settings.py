@@ -33,4 +33,7 @@ class TurnSettings(BaseModel):
     hold_ms: int = Field(64, ge=0, le=1000, description="of speech before the reply is held")
     words_ms: int = Field(250, ge=0, le=3000, description="of sure speech before words end it")
     interrupt_ms: int = Field(600, ge=64, le=3000, description="of speech that ends the reply")
+    echo_guard: bool = Field(
+        True, description="know the reply in the microphone, where no browser cancels it"
+    )
     interruptible: bool = Field(True, description="whether the caller may talk over the reply")

@@ -88,10 +88,11 @@ async def calling(
     change: Callable[[Stages], Stages] = replace,
     come_back_s: float = 10.0,
     pace: float = PACE_S,
+    line: type[MemoryLine] = MemoryLine,
 ) -> AsyncIterator[Running]:
     """Run a call; ``change`` puts a test's own stages in the place of some."""
     page = Page()
-    running = Running(MemoryLine(page.take, pace=pace), page)
+    running = Running(line(page.take, pace=pace), page)
     profile = profile or load("bare")
     async with open_engines(ModelStore(tmp_path)) as engines, anyio.create_task_group() as tasks:
         stages = change(await engines.stages(profile))
