@@ -83,7 +83,8 @@ def noise(count: int, rng: np.random.Generator) -> Samples:
     else:
         made = _signal().lfilter([1.0], [1.0, -rng.uniform(-0.3, 0.97)], rng.standard_normal(count))
         if kind == "clicks":
-            made *= np.repeat(rng.random(count // 800 + 1) < 0.08, 800)[:count]
+            clicks = np.repeat(rng.random(count // 800 + 1) < 0.08, 800)[:count]
+            made *= np.where(clicks, 1.0, 0.02)
     out: Samples = (made / max(float(np.sqrt(np.square(made).mean())), 1e-6)).astype(np.float32)
     return out
 

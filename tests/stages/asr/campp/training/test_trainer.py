@@ -52,7 +52,7 @@ def weights(file: Path) -> dict[str, Any]:
 
 @pytest.mark.timeout(300)
 def test_from_sound_and_texts_to_a_quantised_model_that_understands_them(songs: Path) -> None:
-    heard = learned(songs, "run", 200)
+    heard = learned(songs, "run", 320)
     assert losses(songs / "run")[-1] < 0.2 * losses(songs / "run")[0]
     assert (songs / "run" / "curve.png").read_bytes().startswith(b"\x89PNG")
 

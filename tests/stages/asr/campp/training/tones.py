@@ -31,7 +31,7 @@ def sung(text: str, seed: int = 0) -> Samples:
     return (whole + 0.001 * rng.standard_normal(len(whole))).astype(np.float32)
 
 
-def songbook(folder: Path, count: int = 40, seed: int = 1) -> Path:
+def songbook(folder: Path, count: int = 200, seed: int = 1) -> Path:
     """Write clips and their manifest, return the manifest."""
     folder.mkdir(parents=True)
     rng = random.Random(seed)
