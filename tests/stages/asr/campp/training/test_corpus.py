@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -131,7 +132,7 @@ def test_a_clip_too_short_for_its_text_is_left_out(songs: Path) -> None:
     ],
 )
 def test_a_configuration_with_a_fault_is_refused_with_its_place(
-    tmp_path: Path, changed: dict[str, object], fault: str
+    tmp_path: Path, changed: dict[str, Any], fault: str
 ) -> None:
     with pytest.raises(BadInput) as caught:
         lesson(tmp_path, **changed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -55,7 +56,7 @@ def _word(rng: random.Random) -> str:
     return letters
 
 
-def lesson(folder: Path, *, steps: int = 160, **changed: object) -> Config:
+def lesson(folder: Path, *, steps: int = 160, **changed: Any) -> Config:
     """Write a training of the songbook in ``folder/songs`` and read it."""
     content = {
         "seed": 5,
