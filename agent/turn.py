@@ -142,7 +142,7 @@ class Turns:
         """Whether somebody talks over a reply, and who it is decides whether they may."""
         now = self._utterance
         wary = self.yields_to_known and self._speaking is not None
-        return wary and now is not None and not now.known
+        return wary and (now is None or not now.known)
 
     def audible(self, reply: int) -> None:
         """Hear that a reply's first sample went out."""

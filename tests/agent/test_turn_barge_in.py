@@ -11,7 +11,8 @@ from agent.decisions import (
     Open,
     Release,
 )
-from agent.turn import FINAL_DEADLINE_MS, KNOCK_MS, NOISE_MS
+from agent.interrupt import KNOCK_MS
+from agent.turn import FINAL_DEADLINE_MS, NOISE_MS
 from tests.agent.taking_turns import QUICK, Floor, kinds, knobs, replying
 
 

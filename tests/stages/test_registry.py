@@ -73,6 +73,7 @@ KINDS: dict[Kind, set[str]] = {
     "vad": {"energy"},
     "turn": {"silence"},
     "asr": {"scripted"},
+    "speaker": {"spectrum"},
     "llm": {"echo", "openai"},
     "tts": {"edge", "tone"},
 }
