@@ -42,7 +42,7 @@ class OutgoingTrack(MediaStreamTrack):
 
     def __init__(self) -> None:
         super().__init__()
-        self._encoder = Encoder()
+        self._encoder: Encoder | None = Encoder()
         self._pull: Pull = _nothing
         self.on_tick: Callable[[float], None] | None = None
         self.on_sent: Callable[[int, float, float], None] | None = None
@@ -53,6 +53,22 @@ class OutgoingTrack(MediaStreamTrack):
     def play(self, pull: Pull) -> None:
         """Ask ``pull`` for ``FRAME`` samples every 20 ms from now on."""
         self._pull = pull
+
+    def stop(self) -> None:
+        """End the track, and let go of all it holds: FFmpeg's threads too, not when gc may come."""
+        super().stop()
+        self._encoder, self._pull = None, _nothing
+        self.on_tick = self.on_sent = None
+
+    def encode(self) -> bytes:
+        """Return the next frame as a packet's bytes.
+
+        Raises:
+            MediaStreamError: the track has ended.
+        """
+        if self._encoder is None:
+            raise MediaStreamError
+        return self._encoder.encode(self._frame())
 
     async def recv(self) -> Packet[Any]:
         """Return the next packet when it is due."""
@@ -66,7 +82,7 @@ class OutgoingTrack(MediaStreamTrack):
         number = self.grid.take(now)
         if self.on_tick is not None:
             self.on_tick(now)
-        packet = Packet(self._encoder.encode(self._frame()))
+        packet = Packet(self.encode())
         packet.pts = number * _TICKS
         packet.time_base = _TIME_BASE
         self._leave(number)

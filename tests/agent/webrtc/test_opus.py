@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from agent.line import FRAME, PLAYOUT_RATE
 from agent.webrtc import opus
+from agent.webrtc.track import OutgoingTrack
 from stages.events import Samples
 from tests.servers.tone_agent import tone
 
@@ -97,3 +100,16 @@ def test_silence_stays_inaudible_though_it_is_not_nothing() -> None:
     nothing = np.zeros(FRAME, dtype=np.float32)
     sound = np.concatenate([decoder.decode(encoder.encode(nothing)) for _ in range(20)])
     assert float(np.abs(sound).max()) < 10 ** (-70 / 20)
+
+
+def test_an_encoder_that_is_let_go_leaves_no_threads() -> None:
+    tasks = Path("/proc/self/task")
+    if not tasks.is_dir():
+        pytest.skip("only Linux lists the threads of a process")
+    before = len(list(tasks.iterdir()))
+    track = OutgoingTrack()
+    track.on_tick = lambda now: track.play(lambda: tone(0.02))  # a circle, as in a call
+    track.encode()
+    assert len(list(tasks.iterdir())) >= before
+    track.stop()
+    assert len(list(tasks.iterdir())) == before
