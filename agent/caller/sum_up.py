@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from agent.caller.follow import Follower, Told
+from collections.abc import Mapping
+from typing import Any
+
+from agent.caller.follow import Follower, Spoken, Told
 from agent.caller.mic import Utterance
 from agent.caller.result import TurnResult
 
@@ -15,6 +18,7 @@ def turn_result(follow: Follower, index: int) -> TurnResult:
     turn = told.turn if told else spoken.turn
     interrupting = [t for t in follow.replies.values() if t.file < index and t.flushed]
     cut = interrupting[-1] if interrupting else None
+    record = follow.records.get(turn) if turn is not None else None
     return TurnResult(
         file=str(spoken.file),
         turn=turn,
@@ -26,9 +30,15 @@ def turn_result(follow: Follower, index: int) -> TurnResult:
         heard_ms=_after(told.heard, told.speech_end) if told else None,
         silenced_ms=_silenced(cut, spoken.utterance),
         marks=_marks(spoken.utterance, told),
-        timeline=follow.records.get(turn) if turn is not None else None,
-        failure=spoken.failure,
+        timeline=record,
+        failure=spoken.failure or _failed(spoken, record),
     )
+
+
+def _failed(spoken: Spoken, record: Mapping[str, Any] | None) -> str | None:
+    """Say what failed at the agent, though it spoke: an apology is no answer."""
+    error = (record or {}).get("error")
+    return f"{spoken.file.name}: the agent failed: {str(error).rstrip('.')}." if error else None
 
 
 def _main(replies: list[Told]) -> Told | None:

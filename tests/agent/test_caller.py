@@ -14,6 +14,7 @@ from agent.caller.clock import AgentClock
 from agent.caller.ear import Ear
 from agent.caller.follow import Follower
 from agent.caller.mic import Mic, Utterance, speech_bounds
+from agent.caller.sum_up import turn_result
 from agent.errors import NotPossible
 from agent.line import FRAME, PLAYOUT_RATE
 from agent.messages import (
@@ -358,3 +359,12 @@ def test_what_the_agent_cannot_do_is_kept_with_the_turn() -> None:
 def test_a_turn_is_plain_data() -> None:
     names = set(TurnResult.__dataclass_fields__)
     assert {"partials", "final", "reply", "heard_ms", "marks", "timeline", "failure"} <= names
+
+
+def test_a_turn_whose_reply_is_an_apology_has_failed() -> None:
+    story = Story()
+    story.speak(np.full(FRAME, 0.1, np.float32), at=0.0)
+    story.follow.spoken[0].turn = 1
+    story.follow.records[1] = {"error": "llm openai: no connection to 127.0.0.1:9"}
+    failure = turn_result(story.follow, 0).failure
+    assert failure == "u.wav: the agent failed: llm openai: no connection to 127.0.0.1:9."
