@@ -150,10 +150,15 @@ def check_together(names: Sequence[str], prints: Sequence[Print], wanted: float)
     Raises:
         NotPossible: naming the clip that is least like the others.
     """
-    for at, name in enumerate(names):
-        others = [one for place, one in enumerate(prints) if place != at]
-        if others and (found := float(prints[at] @ mean(others))) < wanted:
-            raise NotPossible(
-                f"{name} sounds like another voice than the other clips (likeness {found:.2f};"
-                f" one voice has {wanted:.2f} or more)."
-            )
+    if len(prints) < 2:
+        return
+    likeness = [
+        (float(print_ @ mean([one for one in prints if one is not print_])), name)
+        for name, print_ in zip(names, prints, strict=True)
+    ]
+    found, name = min(likeness)
+    if found < wanted:
+        raise NotPossible(
+            f"{name} sounds like another voice than the other clips (likeness {found:.2f};"
+            f" one voice has {wanted:.2f} or more)."
+        )

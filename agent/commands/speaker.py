@@ -71,9 +71,8 @@ def run(options: argparse.Namespace) -> int:
 
 async def _stage(options: argparse.Namespace) -> AbstractAsyncContextManager[Speaker]:
     """Return the stage that a profile or an argument chooses, its models pulled."""
-    profile = load(options.profile)
-    store = ModelStore()
-    if options.engine or profile.speakers is None:
+    profile, store = None if options.engine else load(options.profile), ModelStore()
+    if profile is None or profile.speakers is None:
         plugin = registry.find("speaker", options.engine or ENGINE)
         chosen: Any = plugin.options()
     else:
@@ -174,12 +173,12 @@ def _trials(file: Path) -> list[tuple[Path, Path, bool]]:
     for number, line in enumerate(lines, 1):
         try:
             said = json.loads(line)
-            pair = (_beside(file, said["a"]), _beside(file, said["b"]), bool(said["same"]))
+            a, b, same = str(said["a"]), str(said["b"]), bool(said["same"])
         except (ValueError, KeyError, TypeError) as error:
             raise NotPossible(
                 f'{file}:{number}: a trial is like {{"a": FILE, "b": FILE, "same": 1}}.'
             ) from error
-        trials.append(pair)
+        trials.append((_beside(file, a), _beside(file, b), same))
     return trials
 
 

@@ -70,9 +70,9 @@ def network(weights: Path) -> Any:
 
 def export(source: str, out: Path) -> dict[str, str]:
     """Write the network; return the SHA-256 of its weights."""
+    weights = weights_of(source)
     import torch
 
-    weights = weights_of(source)
     made = network(weights)
     for module in made.modules():
         if hasattr(module, "memory_efficient"):
