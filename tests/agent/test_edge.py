@@ -40,8 +40,8 @@ def test_a_soft_ending_still_counts_as_speech() -> None:
 def test_noise_that_never_stops_is_no_word() -> None:
     edge = Edge()
     for start in range(0, 10 * SAMPLE_RATE, 512):
-        loud = edge.last_loud(Audio(hiss(32, 0.02), start))
-    assert loud is None
+        edge.last_loud(Audio(hiss(32, 0.02), start))
+    assert edge.last_loud(Audio(hiss(32, 0.02), 10 * SAMPLE_RATE)) is None
 
 
 def test_digital_silence_is_silent() -> None:

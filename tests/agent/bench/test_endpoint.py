@@ -1,0 +1,98 @@
+"""The curve of endpoints: cases with known ends, ways to take turns, and what is drawn of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from agent.bench.curve import Curve, Point, drawn
+from agent.bench.endpoint import Row, measure, ways
+from agent.profile import Profile
+from agent.webrtc import sound
+from stages.audio import samples_in, silence
+from stages.events import SAMPLE_RATE, Samples
+
+BARE = Profile.model_validate(
+    {
+        "id": "bare",
+        "language": "en",
+        "vad": {"engine": "energy"},
+        "turn": {"engine": "silence"},
+        "asr": {"engine": "scripted", "lines": ["turn on the lamp"], "delay_ms": 0},
+        "llm": {"engine": "echo"},
+        "voice": {"engine": "tone"},
+    }
+)
+
+
+def tone(milliseconds: float) -> Samples:
+    at = np.arange(samples_in(milliseconds)) / SAMPLE_RATE
+    return (0.3 * np.sin(2 * np.pi * 200 * at)).astype(np.float32)
+
+
+def recordings(folder: Path, *sounds: Samples) -> Path:
+    """Write a folder as the bench wants it: a manifest, and paths from the folder above."""
+    dev = folder / "dev"
+    dev.mkdir()
+    lines = []
+    for number, samples in enumerate(sounds):
+        name = f"a_{number}.wav"
+        sound.write(dev / name, [(samples * 32_767).astype(np.int16)], SAMPLE_RATE)
+        lines.append(json.dumps({"path": f"dev/{name}", "set": "en_assistant"}))
+    (dev / "manifest.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return dev
+
+
+async def rows(folder: Path, kept: Path | None = None) -> dict[tuple[str, str, str], Row]:
+    return {
+        (row.family, row.name, row.group): row for row in await measure(BARE, folder, kept)
+    }
+
+
+async def test_a_timer_cuts_into_a_pause_that_is_longer_and_waits_as_long_at_the_end(
+    tmp_path: Path,
+) -> None:
+    halting = np.concatenate([tone(600), silence(samples_in(700)), tone(600)])
+    found = await rows(recordings(tmp_path, halting))
+    short = found["timer", "400 ms", "en_assistant"]
+    long = found["timer", "1000 ms", "en_assistant"]
+    assert (short.cut_in_percent, long.cut_in_percent) == (100, 0)
+    assert short.p50_ms == pytest.approx(400, abs=60)
+    assert long.p50_ms == pytest.approx(1000, abs=60)
+
+
+async def test_a_silence_of_two_seconds_ends_a_turn_whoever_listens(tmp_path: Path) -> None:
+    twice = np.concatenate([tone(600), silence(samples_in(2_500)), tone(600)])
+    found = await rows(recordings(tmp_path, twice))
+    assert found["timer", "1500 ms", "en_assistant"].cases == 2
+    assert found["timer", "1500 ms", "en_assistant"].cut_in_percent == 0
+
+
+async def test_what_the_models_said_is_kept_for_the_next_run(tmp_path: Path) -> None:
+    folder, kept = recordings(tmp_path, tone(600)), tmp_path / "kept.json"
+    first = await rows(folder, kept)
+    assert json.loads(kept.read_text(encoding="utf-8"))
+    assert await rows(folder, kept) == first
+
+
+def test_every_way_has_a_name_of_its_own() -> None:
+    named = [(way.family, way.name) for way in ways()]
+    assert len(set(named)) == len(named)
+    assert {"quick", "balanced", "patient"} <= {way.name for way in ways()}
+
+
+def test_the_picture_is_whole_and_names_every_point() -> None:
+    points = [Point("200 ms", 60.0, 210, 240, 400), Point("1 s", 5, 1e3, 1e3, 1e3)]
+    curve = Curve("timer <fixed>", points)
+    picture = ElementTree.fromstring(drawn([curve], "A & B"))
+    titles = [one.text or "" for one in picture.iter("{http://www.w3.org/2000/svg}title")]
+    assert len(titles) == 6  # three panels
+    assert "timer <fixed> 200 ms: 60.0 %, 210 ms" in titles
+
+
+def test_a_picture_of_nothing_is_still_a_picture() -> None:
+    assert ElementTree.fromstring(drawn([Curve("none", [])], ""))
