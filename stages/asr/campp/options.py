@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,9 @@ from stages.contracts import Options
 class CamppOptions(Options):
     """The settings of ``campp``."""
 
-    model: str = Field(description="a model of the store, or an .onnx file by `firstword asr`")
+    model: str = Field(
+        description="en-small, a model of the store, or an .onnx file by `firstword asr`"
+    )
     decode: Literal["greedy", "beam", "wfst"] = Field(
         default="greedy", description="a call with hotwords uses beam where this says greedy"
     )
@@ -42,6 +45,10 @@ class CamppOptions(Options):
     length_bonus: float = Field(
         default=0.5, ge=-5, le=5, description="a token, beside a language model"
     )
+    rescoring: Path | None = Field(
+        default=None, description="ARPA n-grams over tokens: choose among beam's finals"
+    )
+    rescoring_weight: float = Field(default=0.4, ge=0, le=5)
     graph: Path | None = Field(
         default=None, description="folder by `firstword asr graph`, for wfst"
     )
@@ -62,8 +69,11 @@ class CamppOptions(Options):
 
     @property
     def file(self) -> Path | None:
-        """The model file, if ``model`` is one and not a name of the store."""
-        return Path(self.model).expanduser() if is_file_name(self.model) else None
+        """The model file, if ``model`` is one, or the name of one that comes with FirstWord."""
+        if is_file_name(self.model):
+            return Path(self.model).expanduser()
+        shipped = Path(str(resources.files(__package__).joinpath("data", f"{self.model}.onnx")))
+        return shipped if shipped.is_file() else None
 
 
 def is_file_name(model: str) -> bool:

@@ -17,7 +17,8 @@ from stages.asr.campp.decode.greedy import Greedy
 from stages.asr.campp.decode.hotwords import Hotwords
 from stages.asr.campp.decode.hypothesis import Decoder
 from stages.asr.campp.decode.ngram import NGram
-from stages.asr.campp.decode.prefix_beam import PrefixBeam, Rules
+from stages.asr.campp.decode.prefix_beam import PrefixBeam, Rules, Weigh
+from stages.asr.campp.decode.rescore import rescored
 from stages.asr.campp.endpoint import Endpoint, rules
 from stages.asr.campp.engine import Engine, Stats
 from stages.asr.campp.features import Fbank, Windows
@@ -146,15 +147,24 @@ async def _decoders(options: CamppOptions, graph: Graph, stack: AsyncExitStack) 
         weight=options.language_model_weight,
         length_bonus=options.length_bonus if model else 0.0,
     )
-    workers = Workers(2)
+    workers, weigh = Workers(2), await _weigh(options)
 
     def decoders(hearing: Hearing) -> Callable[[], Decoder]:
-        if options.decode == "greedy" and not hearing.hotwords:
+        if options.decode == "greedy" and not hearing.hotwords and weigh is None:
             return partial(Greedy, tokens, blank)
         trie = Hotwords(hearing.hotwords, options.hotword_bonus) if hearing.hotwords else None
-        return partial(PrefixBeam, beam.with_hotwords(trie), workers)
+        return partial(PrefixBeam, beam.with_hotwords(trie), workers, weigh)
 
     return decoders
+
+
+async def _weigh(options: CamppOptions) -> Weigh | None:
+    """Return what chooses among the readings of a final, if the profile wants it."""
+    if options.rescoring is None:
+        return None
+    model = await to_thread.run_sync(NGram.read, options.rescoring)
+    weight = options.rescoring_weight
+    return partial(rescored, model=model, weight=weight, length_bonus=0.5 * weight)
 
 
 def _models(options: CamppOptions) -> tuple[str, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -11,9 +13,12 @@ import numpy as np
 from stages.asr.campp.decode.hotwords import Hotwords, Place
 from stages.asr.campp.decode.hypothesis import Hypothesis, LogProbs, Piece
 from stages.asr.campp.decode.ngram import NGram
+from stages.asr.campp.decode.rescore import Ranked
 from stages.threads import Workers
 
 NONE = -math.inf
+
+Weigh: TypeAlias = Callable[[Ranked], Ranked]
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -180,21 +185,27 @@ class Beam:
 
 
 class PrefixBeam:
-    """Prefix beam decoder of one utterance; its steps run in a thread."""
+    """Prefix beam decoder of one utterance; its steps run in a thread.
 
-    def __init__(self, rules: Rules, workers: Workers) -> None:
-        self._beam, self._workers = Beam(rules), workers
+    Args:
+        rules: of the search.
+        workers: whose threads it runs in.
+        weigh: sorts the readings anew when a final is asked for; partials never wait for it.
+    """
+
+    def __init__(self, rules: Rules, workers: Workers, weigh: Weigh | None = None) -> None:
+        self._beam, self._workers, self._weigh = Beam(rules), workers, weigh
 
     async def take(self, log_probs: LogProbs) -> Hypothesis:
         """Go on by these frames, shape (frames, vocabulary)."""
         beam = self._beam.copy()  # an abandoned step leaves this decoder as it was
-        self._beam, told = await self._workers.run(lambda: _advanced(beam, log_probs, False))
+        self._beam, told = await self._workers.run(lambda: _advanced(beam, log_probs))
         return told
 
     async def look(self, log_probs: LogProbs) -> Hypothesis:
         """Tell what was said if it ended with these frames; they are not kept."""
         beam = self._beam.copy()
-        return (await self._workers.run(lambda: _advanced(beam, log_probs, True)))[1]
+        return await self._workers.run(lambda: _final(beam, log_probs, self._weigh))
 
     def close(self) -> None:
         """Nothing is held outside this object."""
@@ -204,9 +215,15 @@ class PrefixBeam:
         return self._beam.ranked()
 
 
-def _advanced(beam: Beam, log_probs: LogProbs, ended: bool) -> tuple[Beam, Hypothesis]:
+def _advanced(beam: Beam, log_probs: LogProbs) -> tuple[Beam, Hypothesis]:
     beam.take(log_probs)
-    return beam, beam.ranked(ended)[0][1]
+    return beam, beam.ranked(ended=False)[0][1]
+
+
+def _final(beam: Beam, log_probs: LogProbs, weigh: Weigh | None) -> Hypothesis:
+    beam.take(log_probs)
+    readings = beam.ranked()
+    return (weigh(readings) if weigh else readings)[0][1]
 
 
 def _add(

@@ -70,7 +70,7 @@ class Steps(_Part):
     seconds: float = Field(default=64.0, gt=0, description="of sound in a batch, padding included")
     short_first: int = Field(default=600, ge=0, description="first steps, with short clips only")
     short: float = Field(default=3.5, gt=0, description="seconds of a short clip")
-    few: float = Field(default=1.0, gt=0, le=1, description="share of the short clips heard first")
+    few: float = Field(default=1.0, gt=0, le=1, description="share of them heard first; it grows")
     longest: float = Field(default=17.0, gt=0, description="seconds; longer clips are left out")
     weight_decay: float = Field(default=1e-3, ge=0)
     clip: float = Field(default=2.0, gt=0, description="norm of the gradient, at most")

@@ -6,12 +6,16 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from stages.asr.campp.geometry import Geometry
 from stages.asr.campp.training.config import Config
 from stages.asr.campp.training.corpus import Item
 from stages.asr.campp.training.manifest import BadInput
 from stages.asr.campp.training.text import frames_needed
+
+Chosen = npt.NDArray[np.bool_]
+"""For each usable item, whether it is meant."""
 
 Batch = list[int]
 """Places of items in the list that the plan was made of."""
@@ -34,7 +38,8 @@ class Plan:
             raise BadInput("the training data", ["no clip is left to train on"])
         self._all = np.array(usable)
         self._often = np.array([weights[items[p].source] / copies[items[p].source] for p in usable])
-        self._short = np.array([self._is_first(items[p]) for p in usable])
+        self._short = np.array([items[p].seconds <= steps.short for p in usable])
+        self._chance = np.array([_chance(items[p]) for p in usable])
         self._batches: list[Batch] = []
         self._epoch = 0
         self.left_out = sum(not item.held for item in items) - len(usable)
@@ -45,17 +50,11 @@ class Plan:
         while len(self._batches) <= step:
             first = self._config.steps.short_first
             beginning = len(self._batches) < first and bool(self._short.any())
-            made = self._deal(beginning)
+            made = self._deal(self._first() if beginning else None)
             if beginning:
                 made = made[: first - len(self._batches)]
             self._batches += made
         return self._batches[step]
-
-    def _is_first(self, item: Item) -> bool:
-        """Tell whether an item is for the first steps: a few clips teach sooner what to look at."""
-        steps = self._config.steps
-        chance = zlib.crc32(f"{item.source} {item.key}".encode()) / 2**32
-        return item.seconds <= steps.short and chance < steps.few
 
     @property
     def epoch_steps(self) -> int:
@@ -65,14 +64,24 @@ class Plan:
         )
         return max(1, round(float(seconds) / self._config.steps.seconds))
 
-    def _deal(self, short: bool) -> list[Batch]:
+    def _first(self) -> Chosen:
+        """Return which items are for the next of the first steps.
+
+        A few clips to begin with, then more and more: what a network has seen twenty times
+        teaches it sooner what to look at than a thousand clips seen once.
+        """
+        steps = self._config.steps
+        share = steps.few ** (1 - len(self._batches) / steps.short_first)
+        return self._short & (self._chance <= max(share, float(self._chance[self._short].min())))
+
+    def _deal(self, only: Chosen | None) -> list[Batch]:
         rng = np.random.default_rng([self._config.seed, self._epoch])
         self._epoch += 1
         times = np.floor(self._often + rng.random(len(self._often))).astype(int)
-        if short:
-            times = times * self._short
+        if only is not None:
+            times = times * only
         if not times.any():
-            times = np.ones_like(times) * (self._short if short else 1)
+            times = np.ones_like(times) * (self._short if only is not None else 1)
         chosen = np.repeat(self._all, times)
         lengths = np.array([self._items[p].frames for p in chosen])
         chosen = chosen[np.argsort(lengths * rng.uniform(0.9, 1.1, len(lengths)), kind="stable")]
@@ -90,6 +99,11 @@ class Plan:
                 longest = self._items[place].frames
             batches[-1].append(int(place))
         return batches
+
+
+def _chance(item: Item) -> float:
+    """Return a number from 0 to 1 that is always the same for a clip."""
+    return zlib.crc32(f"{item.source} {item.key}".encode()) / 2**32
 
 
 def fits(item: Item, geometry: Geometry) -> bool:
