@@ -45,6 +45,8 @@ def run(arguments: Sequence[str]) -> int:
         level=logging.DEBUG if options.debug else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    for name in ("aiortc", "aioice"):  # what they say below INFO holds the keys of the media
+        logging.getLogger(name).setLevel(logging.INFO)
     try:
         return int(importlib.import_module(f"agent.commands.{options.command}").run(options) or 0)
     except KeyboardInterrupt:
