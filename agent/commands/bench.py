@@ -9,6 +9,7 @@ BENCHES = {
     "overhead": "what the pipeline adds to the delays of its stages",
     "latency": "what a caller waits for, over real WebRTC, and where the time goes",
     "endpoint": "how soon a turn is over, against how often the caller is cut into",
+    "bargein": "what holds a reply, what ends it, and how soon; its echo in a room",
     "media": "what the wire adds, and how many calls a core carries",
     "asr": "how many calls a core hears, beside sherpa-onnx",
     "article": "the source article's tables, its claims beside our figures",
