@@ -17,7 +17,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from agent.blame import blamed, first_sentence
 from agent.engines import Stages
-from agent.errors import CallRefused
+from agent.errors import CallRefused, ProfileError
 from agent.history import History
 from agent.line import Line
 from agent.listen import Ears
@@ -34,6 +34,8 @@ from agent.messages import (
 from agent.profile import Profile
 from agent.replies import Replies
 from agent.timeline import TurnRecord
+from agent.toolbox.belt import Belt, open_belt
+from agent.toolbox.tool import Broker
 from agent.turn import Turns
 from stages.contracts import Sink, Source
 from stages.errors import StageError
@@ -59,6 +61,7 @@ class Call:
         keep: takes the record of every turn; never waits.
         come_back_s: how long a lost caller may take to come back.
         cast: finds a character by its id and opens its stages; raises ``CallRefused``.
+        broker: the MQTT broker that tools may ask, if there is one.
     """
 
     name: str
@@ -69,12 +72,15 @@ class Call:
     come_back_s: float = COME_BACK_S
     cast: Callable[[str], Awaitable[tuple[Profile, Stages]]] | None = None
     line: Line | None = None
+    broker: Broker | None = None
     _turn: int = 1
     _reply: int = 1
     _over: bool = False
     _next: anyio.Event = field(default_factory=anyio.Event)  # a line has come, or none will
     _rest: anyio.Event = field(default_factory=anyio.Event)  # no turn is under way
     _to_say: deque[str] = field(default_factory=deque)
+    _later: list[tuple[float, str]] = field(default_factory=list)  # when, on the loop's clock
+    _ends: bool = False  # hang up at the next rest
     _ears_now: Ears | None = None
     _casting: anyio.Lock = field(default_factory=anyio.Lock)
     _hearing: anyio.CancelScope = field(default_factory=anyio.CancelScope)  # of the ASR that runs
@@ -140,6 +146,7 @@ class Call:
         self.history.opening = profile.opening()
         if self._ears_now is not None:
             self._ears_now.switch(profile, stages)
+            self._ears_now.replies.belt = self._belt()
             self._ears_now.tasks.start_soon(self._warm)
         if self.line is not None:
             self.line.send(Switched(profile=profile.id, name=profile.name))
@@ -148,6 +155,17 @@ class Call:
         """Show the caller a sentence about something that went wrong."""
         if self.line is not None:
             self.line.send(Trouble(sentence=sentence))
+
+    def say_later(self, seconds: float, text: str) -> bool:
+        """Say a text after a while, in this call; false if ``TO_SAY`` wait already."""
+        if len(self._later) >= TO_SAY:
+            return False
+        self._later.append((anyio.current_time() + seconds, text))
+        return True
+
+    def end_after_reply(self) -> None:
+        """Hang up once nobody has the word."""
+        self._ends = True
 
     async def drain(self) -> None:
         """End the call once the running turn is over; the caller of this sets the deadline."""
@@ -230,6 +248,7 @@ class Call:
         profile, stages = self.profile, self.stages
         turns = self.turns = Turns(profile.turn.settings, self._turn, self._reply)
         replies = Replies(self.name, profile, stages, self.history, line, tasks, turns, self.keep)
+        replies.belt = self._belt()
         ears = Ears(line, profile, turns, replies, stages.turn, asr, tasks, self._at_rest)
         if stages.company is not None:
             ears.voices = stages.company.in_call(self.say)
@@ -239,11 +258,31 @@ class Call:
 
     def _at_rest(self, ears: Ears) -> None:
         self._rest.set()
+        if self._ends:
+            self._ends = False
+            ears.tasks.start_soon(self.hang_up, "the character hung up")
+        self._wake()
         if self._to_say:
             ears.replies.own_words = self._to_say.popleft()
             ears.act(self.turns.greet())
         if self._hears_anew and not ears.asr.statistics().current_buffer_used:
             self._hearing.cancel()
+
+    def _wake(self) -> None:
+        """Say what was to be said later, if its time has come and there is room."""
+        now = anyio.current_time()
+        for due in [item for item in self._later if item[0] <= now]:
+            if self.say(due[1]):
+                self._later.remove(due)
+
+    def _belt(self) -> Belt | None:
+        if not self.profile.tools:
+            return None
+        try:
+            return open_belt(self.profile.tools, self.profile.language, self)
+        except ProfileError as error:
+            self.tell(f"{self.profile.name} has no tools: {error.reason}")
+            return None
 
     def _begin(self, line: Line, ears: Ears) -> None:
         first, name = self._reply == 1, self.profile.name

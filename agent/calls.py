@@ -25,6 +25,7 @@ from agent.roster import Roster, same
 from agent.server import Started
 from agent.spans import Spans, open_spans
 from agent.timeline import TurnRecord
+from agent.toolbox.tool import Broker
 from agent.trace import Traces, open_traces
 from agent.webrtc import IceSettings, WebRtcLine, answer
 from stages.errors import StageError, UserError
@@ -50,6 +51,7 @@ class CallHouse:
     metrics: Metrics = field(default_factory=Metrics)
     watchers: Watchers = field(default_factory=Watchers)
     roster: Roster = field(default_factory=Roster)
+    broker: Broker | None = None  # that tools may ask
     _calls: dict[str, Call] = field(default_factory=dict)
     _lines: dict[str, list[WebRtcLine]] = field(default_factory=dict)  # by call, old ones too
     _since: dict[str, str] = field(default_factory=dict)  # by call: wall clock, ISO 8601
@@ -176,6 +178,7 @@ class CallHouse:
         line, answer_sdp = await answer(offer_sdp, self.ice)
         secret = secrets.token_urlsafe(24)
         call = Call(_name(), secret, profile, stages, self._keep, cast=self._cast)
+        call.broker = self.broker
         self._calls[call.name], self._lines[call.name] = call, [line]
         self._since[call.name] = datetime.now(UTC).isoformat(timespec="milliseconds")
         self.metrics.call_begun()

@@ -34,6 +34,7 @@ from agent.playout import Playout, ReplyAudio
 from agent.profile import Profile
 from agent.speak import Script, speak
 from agent.timeline import Mark, Timeline, TurnRecord
+from agent.toolbox.belt import Belt, Errands
 from agent.turn import Turns
 from agent.voicing import Recast
 from stages.events import ChatRequest, Clause, Usage
@@ -95,6 +96,8 @@ class _Entry:
     def release(self) -> None:
         """Tell the page what was kept from it while the reply was a guess."""
         self.released = True
+        if self.script.errands is not None:
+            self.script.errands.sure.set()
         for clause in self.clauses:
             self.show(clause)
         if self.trouble:
@@ -120,6 +123,7 @@ class Replies:
     turns: Turns
     keep: Callable[[TurnRecord], None]
     playout: Playout = field(init=False)
+    belt: Belt | None = None  # the character's tools
     own_words: str = ""  # said by the next reply that belongs to no turn; else it is the greeting
     _entries: dict[int, _Entry] = field(default_factory=dict)
     _missed: list[tuple[float, int]] = field(default_factory=list)  # this turn's: begun, tokens
@@ -282,7 +286,9 @@ class Replies:
             messages = self.history.request(turn, text)
             request = ChatRequest(messages, llm.temperature, llm.max_tokens)
         language = self.profile.language
-        return Script(self.stages.llm, self.stages.mouths, language, request, greeting)
+        errands = Errands(self.belt) if turn and self.belt is not None else None
+        stages = self.stages
+        return Script(stages.llm, stages.mouths, language, request, greeting, errands=errands)
 
     async def _make(self, entry: _Entry) -> None:
         self._foreseeing.stop()
@@ -313,6 +319,8 @@ class Replies:
         timeline, audio = entry.timeline, entry.audio
         text = heard(audio.spans, audio.played, complete=not interrupted)
         timeline.heard_text, timeline.interrupted = text, interrupted
+        if entry.script.errands is not None:
+            timeline.tools = entry.script.errands.used
         self.history.reply(timeline.turn or -timeline.reply, text)  # each of ours is an entry
         self.line.send(
             ReplyEnd(turn=timeline.turn, reply=timeline.reply, heard=text, interrupted=interrupted)

@@ -7,7 +7,7 @@ fallback voice, and an LLM that fails before its first word is replaced by a sen
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import anyio
@@ -17,10 +17,12 @@ from agent.engines import Mouth
 from agent.playout import ReplyAudio
 from agent.text import ClauseCutter
 from agent.timeline import Mark
+from agent.toolbox.belt import Errands
+from agent.toolbox.thinking import Thinking
 from agent.voicing import Recast, Voicing
 from stages.contracts import Llm, Sink, Source
 from stages.errors import StageError
-from stages.events import ChatRequest, Clause, LlmEvent, TextDelta, Usage
+from stages.events import ChatRequest, Clause, LlmEvent, TextDelta, ToolCall, Usage
 
 THINKING_S = 20.0
 """Longest wait for anything from the LLM; plug-ins have shorter ones of their own."""
@@ -66,6 +68,7 @@ class Script:
         mouths: voices, the preferred one first.
         thinking_s: longest wait for anything from the LLM.
         voicing_s: longest wait for the audio of a clause.
+        errands: the tools of the reply, where the character has any.
     """
 
     llm: Llm
@@ -75,6 +78,7 @@ class Script:
     text: str = ""
     thinking_s: float = THINKING_S
     voicing_s: float = VOICING_S
+    errands: Errands | None = None
 
 
 async def speak(
@@ -107,12 +111,29 @@ async def _think(script: Script, sink: Sink[LlmEvent], witness: Witness) -> None
         if script.request is None:
             await sink.send(TextDelta(script.text))
             return
-        thought = _Thought(script.llm, script.thinking_s, sink)
-        await thought.run(script.request)
-        if thought.failure or not thought.said:
-            witness.failed(thought.failure or "llm: it had nothing to say")
-        if not thought.said:
+        said, failure = await _reply(script, script.request, sink, witness)
+        if failure or not said:
+            witness.failed(failure or "llm: it had nothing to say")
+        if not said:
             await sink.send(TextDelta(_sorry(script.language)))
+
+
+async def _reply(
+    script: Script, request: ChatRequest, sink: Sink[LlmEvent], witness: Witness
+) -> tuple[bool, str]:
+    """Ask the LLM, with tools in as many rounds as it takes; return if it spoke, how it failed."""
+
+    async def ask(request: ChatRequest) -> tuple[str, tuple[ToolCall, ...], str]:
+        thought = _Thought(script.llm, script.thinking_s, sink)
+        await thought.run(request)
+        return thought.text, tuple(thought.calls), thought.failure
+
+    if script.errands is None:
+        words, _, failure = await ask(request)
+        return bool(words.strip()), failure
+    thinking = Thinking(script.llm, script.errands, script.language, ask, sink, witness.mark)
+    failure = await thinking.run(request)
+    return thinking.said, failure
 
 
 @dataclass(slots=True)
@@ -122,7 +143,8 @@ class _Thought:
     llm: Llm
     patience: float  # seconds
     sink: Sink[LlmEvent]
-    said: bool = False
+    text: str = ""
+    calls: list[ToolCall] = field(default_factory=list)
     failure: str = ""
 
     async def run(self, request: ChatRequest) -> None:
@@ -152,7 +174,11 @@ class _Thought:
             except TimeoutError:
                 self.failure = f"llm: nothing came for {self.patience:g} s"
                 return
-            self.said = self.said or (isinstance(event, TextDelta) and bool(event.text.strip()))
+            if isinstance(event, ToolCall):
+                self.calls.append(event)
+                continue
+            if isinstance(event, TextDelta):
+                self.text += event.text
             await self.sink.send(event)
 
 
@@ -169,8 +195,9 @@ async def _cut(
                     event = await source.receive()
                 except anyio.EndOfStream:
                     break
-                if isinstance(event, Usage):
-                    witness.usage(event)
+                if not isinstance(event, TextDelta):
+                    if isinstance(event, Usage):
+                        witness.usage(event)
                     continue
                 witness.piece()
                 clauses = cutter.feed(event.text)

@@ -32,6 +32,8 @@ Mark: TypeAlias = Literal[
     "speech_end",
     "endpoint",
     "asr_final",
+    "tool_called",
+    "tool_done",
     "llm_first_token",
     "llm_first_clause",
     "tts_first_audio",
@@ -43,6 +45,8 @@ MARKS: tuple[Mark, ...] = (
     "speech_end",
     "endpoint",
     "asr_final",
+    "tool_called",
+    "tool_done",
     "llm_first_token",
     "llm_first_clause",
     "tts_first_audio",
@@ -54,6 +58,8 @@ MARKS: tuple[Mark, ...] = (
 SPANS: Mapping[Mark, str] = {
     "endpoint": "endpoint",
     "asr_final": "asr",
+    "tool_called": "tool_choice",
+    "tool_done": "tool",
     "llm_first_token": "llm",
     "llm_first_clause": "clause",
     "tts_first_audio": "tts",
@@ -64,7 +70,14 @@ SPANS: Mapping[Mark, str] = {
 
 RESIDUAL = "residual"
 
-_WORK: tuple[Mark, ...] = ("asr_final", "llm_first_token", "llm_first_clause", "tts_first_audio")
+_WORK: tuple[Mark, ...] = (
+    "asr_final",
+    "tool_called",
+    "tool_done",
+    "llm_first_token",
+    "llm_first_clause",
+    "tts_first_audio",
+)
 """What can be done on a guess, before the endpoint."""
 
 _DIGITS = 3  # of a millisecond: finer than any clock here, coarse enough to sum exactly
@@ -79,6 +92,15 @@ class Speculation:
     hit: bool  # the prepared reply was used
     saved_ms: float  # of work that lay before the endpoint; 0 without a hit
     tokens_wasted: int  # of replies that were thrown away
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """A tool that the model asked for in a turn."""
+
+    name: str
+    ms: float  # from being asked for to its result; waiting for the endpoint included
+    ok: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +131,7 @@ class TurnRecord:
     speculation: Speculation | None
     hidden: dict[str, float]  # span name to ms of its work that the endpoint's wait hid
     barge_in_ms: float | None  # first sample of the interruption to silence in the ear
+    tools: tuple[ToolUse, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON knows it; ``spans`` are pairs of name and milliseconds."""
@@ -144,6 +167,7 @@ class Timeline:
     interrupted: bool = False
     error: str | None = None
     fallbacks: list[str] = field(default_factory=list)
+    tools: list[ToolUse] = field(default_factory=list)
     marks: dict[Mark, float] = field(default_factory=dict)  # seconds, as they were given
     _caller_end: float | None = None
     _uncertainty_ms: float | None = None
@@ -227,6 +251,7 @@ class Timeline:
             speculation=self._speculation(hidden),
             hidden=hidden,
             barge_in_ms=_between(self._barge_in),
+            tools=tuple(self.tools),
         )
 
     def _origin(self) -> tuple[float, Mark | None]:

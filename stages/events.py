@@ -111,11 +111,31 @@ class PauseContext:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool that a model may call."""
+
+    name: str
+    description: str
+    parameters: str  # JSON Schema of its arguments, as JSON
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A model wants a tool; its arguments are unchecked JSON, as the model wrote them."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One entry of the conversation, as chat models know it."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    calls: tuple[ToolCall, ...] = ()  # an assistant's
+    answers: str = ""  # a tool's: the id of the call
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +145,7 @@ class ChatRequest:
     messages: tuple[Message, ...]
     temperature: float = 0.7
     max_tokens: int = 256
+    tools: tuple[ToolSpec, ...] = ()  # engines with ``takes_tools`` may answer with ``ToolCall``
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +164,7 @@ class Usage:
     cached_tokens: int = 0
 
 
-LlmEvent: TypeAlias = TextDelta | Usage
+LlmEvent: TypeAlias = TextDelta | ToolCall | Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 // How a turn's wait is drawn: from the agent's record to bars that sum to the whole. Pure.
 
-const KINDS = ["endpoint", "asr", "llm", "clause", "tts", "playout", "ear", "residual"];
+const KINDS = ["endpoint", "asr", "tool_choice", "tool", "llm", "clause", "tts", "playout", "ear", "residual"];
 
 /**
  * The render model of a turn's record, or null where it has no spans:

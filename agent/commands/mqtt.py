@@ -6,10 +6,12 @@ import argparse
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-from agent.desk import Desk
 from agent.mqtt.settings import CONTENT, VARIABLES, MqttSettings, mqtt_settings
-from agent.observe import Watchers
+
+if TYPE_CHECKING:
+    from agent.calls import CallHouse
 
 ADDRESS = "FIRSTWORD_MQTT"
 
@@ -61,9 +63,7 @@ def settings(options: argparse.Namespace) -> MqttSettings | None:
 
 
 @asynccontextmanager
-async def telling(
-    options: argparse.Namespace, desk: Desk, watchers: Watchers
-) -> AsyncIterator[None]:
+async def telling(options: argparse.Namespace, calls: CallHouse) -> AsyncIterator[None]:
     """Tell the broker of calls for as long as the block lasts, where one is named.
 
     Raises:
@@ -75,6 +75,7 @@ async def telling(
         return
     from agent.mqtt import open_mqtt  # aiomqtt: only where it is wanted
 
-    async with open_mqtt(chosen, desk) as link:
-        watchers.add(link.reporter)
+    async with open_mqtt(chosen, calls) as link:
+        calls.watchers.add(link.reporter)
+        calls.broker = link
         yield

@@ -133,7 +133,7 @@ async def _serve(
         await calls.warm(profile)
         figures = Figures(calls.metrics.text, _report, style())
         serving = partial(serve, settings, calls, load_all, started=_say, figures=figures)
-        async with mqtt.telling(options, calls, calls.watchers):
+        async with mqtt.telling(options, calls):
             return await until_signal(serving, calls)
 
 

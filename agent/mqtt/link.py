@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import aiomqtt
 import anyio
 from anyio import to_thread
+from anyio.streams.memory import MemoryObjectSendStream
 
 from agent.desk import Desk
 from agent.mqtt.commands import Commands
@@ -20,6 +21,7 @@ from agent.mqtt.outbox import Letter, Outbox
 from agent.mqtt.reporter import Reporter
 from agent.mqtt.settings import MqttSettings
 from agent.mqtt.topics import OFFLINE, ONLINE, Topics
+from agent.toolbox.tool import ToolFailed
 from stages.errors import UserError
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
@@ -31,6 +33,8 @@ ANSWER_S = 5.0
 KEEPALIVE_S = 20
 LEAVE_S = 2.0
 """How long saying goodbye may take at the end."""
+LONGEST_ANSWER = 16_000
+"""Characters of an answer that a tool waits for; the rest is cut."""
 COMMANDS_WAITING = 64
 """Commands that wait, at most; the newest beyond are dropped by the client."""
 
@@ -56,6 +60,8 @@ class Link:
     connections: int = 0
     connected: anyio.Event = field(default_factory=anyio.Event)
     _warned: bool = False
+    _client: aiomqtt.Client | None = None  # while a connection stands
+    _waiting: dict[str, list[MemoryObjectSendStream[str]]] = field(default_factory=dict)
 
     async def run(self) -> None:
         """Stay connected until cancelled; then say ``offline``, within ``LEAVE_S``."""
@@ -67,11 +73,48 @@ class Link:
             except* (aiomqtt.MqttError, OSError, ValueError, UserError) as group:
                 self._tell(group)
             finally:
-                self.connected = anyio.Event()
+                self._client, self.connected = None, anyio.Event()
             if anyio.current_time() - begun >= STEADY_S:
                 wait = FIRST_WAIT_S
             await anyio.sleep(wait * random.uniform(1, 1.5))
             wait = min(2 * wait, LONGEST_WAIT_S)
+
+    async def ask(self, topic: str, payload: str, reply_topic: str) -> str:
+        """Publish, and return the first answer on ``reply_topic``; empty at once without one.
+
+        The caller of this sets the deadline; cancelling it forgets the answer.
+
+        Raises:
+            ToolFailed: no connection stands, or it broke.
+        """
+        client = self._client
+        if client is None:
+            raise ToolFailed("The MQTT broker cannot be reached now.")
+        try:
+            if not reply_topic:
+                await client.publish(topic, payload, qos=1)
+                return ""
+            return await self._answer(client, topic, payload, reply_topic)
+        except (aiomqtt.MqttError, ValueError) as error:
+            raise ToolFailed(f"The MQTT broker did not take it: {error}.") from error
+
+    async def _answer(
+        self, client: aiomqtt.Client, topic: str, payload: str, reply_topic: str
+    ) -> str:
+        give, take = anyio.create_memory_object_stream[str](1)
+        waiting = self._waiting.setdefault(reply_topic, [])
+        waiting.append(give)
+        try:
+            with give, take:
+                await client.subscribe(reply_topic, qos=1)
+                await client.publish(topic, payload, qos=1)
+                return await take.receive()
+        finally:
+            waiting.remove(give)
+            if not waiting:
+                self._waiting.pop(reply_topic, None)
+                with anyio.move_on_after(LEAVE_S, shield=True), suppress(aiomqtt.MqttError):
+                    await client.unsubscribe(reply_topic)
 
     async def _connection(self) -> None:
         context = await to_thread.run_sync(self.settings.tls_context)
@@ -111,6 +154,7 @@ class Link:
         if self._warned:
             _log.warning("The MQTT broker %s is back.", self.settings.place)
         self._warned = False
+        self._client = client
         self.connected.set()
 
     async def _send(self, client: aiomqtt.Client) -> None:
@@ -122,10 +166,22 @@ class Link:
 
     async def _listen(self, client: aiomqtt.Client) -> None:
         async for message in client.messages:
+            if self._is_answer(message):
+                continue
             name = self.topics.command(message.topic.value)
             payload = message.payload if isinstance(message.payload, bytes) else b""
             answer = await self.commands.do(name, payload, retained=message.retain)
             self.outbox.put(Letter(self.topics.answer, answer))
+
+    def _is_answer(self, message: aiomqtt.Message) -> bool:
+        """Hand a message to the tools that wait for it; a retained one is an old answer."""
+        if message.topic.value.startswith(self.topics.of("command/")):
+            return False
+        text = message.payload.decode("utf-8", "replace") if message.payload else ""
+        for give in self._waiting.get(message.topic.value, ()) if not message.retain else ():
+            with suppress(anyio.WouldBlock, anyio.BrokenResourceError):
+                give.send_nowait(text[:LONGEST_ANSWER])
+        return True
 
     def _tell(self, group: BaseExceptionGroup) -> None:
         error: BaseException = group

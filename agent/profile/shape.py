@@ -24,6 +24,7 @@ from agent.profile import stage
 from agent.profile.stage import Chosen
 from agent.profile.tree import Tree
 from agent.profile.units import hertz, ratio
+from agent.toolbox.choice import ToolChoice
 from agent.turn_settings import PRESETS, TurnSettings
 from stages.contracts import Kind
 from stages.events import Hearing, Message, Voice
@@ -179,6 +180,9 @@ class Profile(_Frozen):
     llm: LlmChoice
     voice: VoiceChoice
     fallback_voice: VoiceChoice | None = None
+    tools: tuple[ToolChoice, ...] = Field(
+        default=(), max_length=32, description="what the character may do: docs/tools.md"
+    )
     speakers: SpeakersChoice | None = None
 
     _tree: Tree = PrivateAttr(default_factory=lambda: Tree({}))

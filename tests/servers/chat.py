@@ -106,6 +106,24 @@ def says(*words: str) -> Turn:
     return streams(delta("", role="assistant"), *(delta(word) for word in words), *END)
 
 
+def calls_tool(name: str, arguments: str | dict[str, Any], call: str = "call_1") -> Turn:
+    """Call one tool, its arguments in pieces, as servers stream them."""
+    return calls_tools((call, name, arguments))
+
+
+def calls_tools(*calls: tuple[str, str, str | dict[str, Any]], says: str = "") -> Turn:
+    """Say something, perhaps, and call several tools in one turn."""
+    chunks: list[object] = [delta(says)] if says else []
+    for index, (call, name, arguments) in enumerate(calls):
+        text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+        head = {"index": index, "id": call, "type": "function", "function": {"name": name}}
+        chunks.append(delta(tool_calls=[head]))
+        for at in range(0, len(text), 7):
+            piece = {"index": index, "function": {"arguments": text[at : at + 7]}}
+            chunks.append(delta(tool_calls=[piece]))
+    return streams(*chunks, delta(finish="tool_calls"), b"[DONE]")
+
+
 def cuts(*chunks: object) -> Turn:
     """Send these chunks and drop the connection."""
 

@@ -5,6 +5,7 @@ Ollama, vLLM, llama.cpp, DashScope, Ark, DeepSeek and many more do.
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import random
@@ -20,12 +21,14 @@ from pydantic import Field, SecretStr, ValidationError
 
 from stages.contracts import Llm, Options, Plugin, Sink
 from stages.errors import Transient, Unusable
-from stages.events import ChatRequest, LlmEvent, Message, TextDelta, Usage
+from stages.events import ChatRequest, LlmEvent, Message, TextDelta, ToolSpec, Usage
 from stages.llm.openai.wire import (
     Bounded,
+    Calls,
     Chunk,
     Thoughts,
     Tokens,
+    TooManyCalls,
     Unending,
     error_words,
     own_words,
@@ -82,7 +85,7 @@ class _Reply:
         self.sink = sink
         self.deadline = deadline  # of the first token, on the event loop's clock
         self.alive = self.begun = self.finished = self.closed = False
-        self.thoughts = Thoughts()
+        self.thoughts, self.calls = Thoughts(), Calls()
         self.tokens: Tokens | None = None
 
     async def say(self, text: str) -> None:
@@ -100,6 +103,9 @@ class _Reply:
         if self.closed:
             return
         self.closed = True
+        for call in self.calls.all():
+            self.begun = True
+            await self.sink.send(call)
         if not self.begun:
             raise Transient(STAGE, "the server ended its reply before the first word.")
         if self.tokens:
@@ -110,6 +116,8 @@ class _Reply:
 
 class OpenaiLlm:
     """One server; calls share the connections."""
+
+    takes_tools = True
 
     def __init__(self, options: OpenaiOptions, client: httpx.AsyncClient) -> None:
         self._options, self._client = options, client
@@ -163,7 +171,7 @@ class OpenaiLlm:
                 await anyio.sleep(wait)
 
     async def _try(self, request: ChatRequest, reply: _Reply) -> None:
-        reply.thoughts = Thoughts()
+        reply.thoughts, reply.calls = Thoughts(), Calls()
         with anyio.CancelScope(deadline=reply.deadline) as scope:
             try:
                 await self._ask(request, reply, scope)
@@ -193,10 +201,10 @@ class OpenaiLlm:
         return self._client.stream("POST", f"{self._url}/chat/completions", json=body)
 
     def _body(self, request: ChatRequest, usage: bool) -> dict[str, Any]:
-        said = [{"role": it.role, "content": it.content} for it in request.messages]
         body: dict[str, Any] = {
             "model": self._options.model,
-            "messages": said,
+            "messages": [_message(it) for it in request.messages],
+            "tools": [_tool(it) for it in request.tools] or None,
             "temperature": request.temperature,
             "max_tokens": request.max_tokens,
             "stream": True,
@@ -238,7 +246,11 @@ class OpenaiLlm:
         if chunk.error:
             raise self._failure(*error_words(chunk.error))
         reply.tokens = chunk.usage or reply.tokens
-        if chunk.text or chunk.thinks:
+        try:
+            reply.calls.push(chunk.calls)
+        except TooManyCalls:
+            raise Unusable(STAGE, f"{self._where} calls tools without end.") from None
+        if chunk.text or chunk.thinks or chunk.calls:
             reply.alive = True
             scope.deadline = math.inf  # the time that our reader takes is not the server's
             await reply.say(reply.thoughts.push(chunk.text))
@@ -285,6 +297,31 @@ class OpenaiLlm:
             return Transient(STAGE, f"{self._where} fell silent for {silence} inside its reply.")
         within = f"{self._options.first_token_s:g} s"
         return Transient(STAGE, f"{self._where} gave no first word within {within}.")
+
+
+def _message(message: Message) -> dict[str, Any]:
+    said: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.calls:
+        said["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in message.calls
+        ]
+    if message.answers:
+        said["tool_call_id"] = message.answers
+    return said
+
+
+def _tool(tool: ToolSpec) -> dict[str, Any]:
+    function = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": json.loads(tool.parameters),
+    }
+    return {"type": "function", "function": function}
 
 
 def _back_off(failed: int, asked: float | None) -> float:

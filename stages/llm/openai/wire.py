@@ -12,15 +12,34 @@ from typing import Any
 import httpx
 from pydantic import BaseModel
 
+from stages.events import ToolCall
+
 OPEN, CLOSE = "<think>", "</think>"
 LONGEST_MESSAGE = 200
 """Characters of a server's own words in an error."""
 LONGEST_EVENT = 1 << 20
 """Bytes between two events of a stream, at most."""
+MOST_CALLS, LONGEST_ARGUMENTS = 16, 32_768
+"""Tools that one reply may call, and characters of the arguments of one, at most."""
 _UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 
 # --- a streamed reply -----------------------------------------------------------------------
+
+
+class Function(BaseModel):
+    """A piece of what is called."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class CallPiece(BaseModel):
+    """A piece of a tool call; pieces of one call share their index."""
+
+    index: int | None = None
+    id: str | None = None
+    function: Function | None = None
 
 
 class Delta(BaseModel):
@@ -29,6 +48,7 @@ class Delta(BaseModel):
     content: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    tool_calls: list[CallPiece] | None = None
 
 
 class Choice(BaseModel):
@@ -76,9 +96,55 @@ class Chunk(BaseModel):
         return any(delta.reasoning_content or delta.reasoning for delta in deltas)
 
     @property
+    def calls(self) -> list[CallPiece]:
+        """Return the pieces of tool calls that it adds."""
+        deltas = [it.delta for it in self.choices or () if it.delta]
+        return [piece for delta in deltas for piece in delta.tool_calls or ()]
+
+    @property
     def finish(self) -> str | None:
         """Return why the reply ends with it, if it does."""
         return next((it.finish_reason for it in self.choices or () if it.finish_reason), None)
+
+
+class TooManyCalls(Exception):
+    """A reply calls more tools, or with longer arguments, than anybody could mean."""
+
+
+class Calls:
+    """Puts tool calls together that come in pieces."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, ToolCall] = {}
+
+    def push(self, pieces: Iterable[CallPiece]) -> None:
+        """Take in pieces.
+
+        Raises:
+            TooManyCalls: there is no end to them.
+        """
+        for piece in pieces:
+            place = self._place(piece)
+            known = self._found.get(place, ToolCall("", "", ""))
+            function = piece.function or Function()
+            grown = ToolCall(
+                known.id or piece.id or f"call_{place}",
+                known.name or function.name or "",
+                known.arguments + (function.arguments or ""),
+            )
+            self._found[place] = grown
+            if len(self._found) > MOST_CALLS or len(grown.arguments) > LONGEST_ARGUMENTS:
+                raise TooManyCalls
+
+    def _place(self, piece: CallPiece) -> int:
+        if piece.index is not None:
+            return piece.index
+        last = len(self._found) - 1  # some servers number nothing: a new id is a new call
+        return last + 1 if last < 0 or piece.id else last
+
+    def all(self) -> list[ToolCall]:
+        """Return the calls, in order."""
+        return [self._found[place] for place in sorted(self._found)]
 
 
 class Thoughts:
