@@ -13,11 +13,12 @@ from rich.console import Console
 
 from agent.commands import models, mqtt
 from agent.engines import models_of
+from agent.enrolment import Enrolment
 from agent.errors import NotPossible
 from agent.profile import Profile, default_id, load, load_all
 from agent.report.page import fragment, style
 from agent.report.select import from_store
-from agent.server import Figures, ServeSettings, serve, until_signal
+from agent.server import Figures, ServeSettings, VoiceRoutes, serve, until_signal
 from agent.webrtc import IceServer, IceSettings
 from stages.models import ModelStore
 
@@ -132,7 +133,10 @@ async def _serve(
     ) as calls:
         await calls.warm(profile)
         figures = Figures(calls.metrics.text, _report, style())
-        serving = partial(serve, settings, calls, load_all, started=_say, figures=figures)
+        voices = VoiceRoutes(settings, Enrolment(calls.engines, profile))
+        serving = partial(
+            serve, settings, calls, load_all, started=_say, figures=figures, voices=voices
+        )
         async with mqtt.telling(options, calls):
             return await until_signal(serving, calls)
 

@@ -7,6 +7,7 @@
     POST /api/calls        {"sdp", "type": "offer", "profile"?, "session"?} → 201 answer
     DELETE /api/calls/{id} hangs up → 204                                token
     GET  /metrics, /report, /api/report   see ``figures``
+    /api/speakers          voices made known, see ``voices``
 
 Everything refused comes as ``{"error": sentence}`` with its status. ``docs/protocol.md`` has
 the words that follow on the data channel.
@@ -18,5 +19,14 @@ from agent.server.contract import Calls, ServeSettings, Started
 from agent.server.figures import Figures
 from agent.server.run import serve
 from agent.server.signals import until_signal
+from agent.server.voices import VoiceRoutes
 
-__all__ = ["Calls", "Figures", "ServeSettings", "Started", "serve", "until_signal"]
+__all__ = [
+    "Calls",
+    "Figures",
+    "ServeSettings",
+    "Started",
+    "VoiceRoutes",
+    "serve",
+    "until_signal",
+]

@@ -17,6 +17,7 @@ from agent.server.api import LARGEST, Api, Picker
 from agent.server.contract import Calls, ServeSettings
 from agent.server.figures import Figures
 from agent.server.guard import Guard, dress, sentences
+from agent.server.voices import VoiceRoutes
 
 CLOSE_S = 2.0
 """Seconds for requests under way to end when the server stops."""
@@ -29,6 +30,7 @@ async def serve(
     *,
     started: Callable[[str], None],
     figures: Figures | None = None,
+    voices: VoiceRoutes | None = None,
 ) -> None:
     """Serve the page and the API until cancelled; cancelling closes every connection.
 
@@ -38,12 +40,13 @@ async def serve(
         profiles: lists the characters; asked in a thread, again and again.
         started: told the address of the page once it can be reached.
         figures: what operators may look at; none: nothing.
+        voices: makes voices known; none: not from the page.
 
     Raises:
         NotPossible: the address or port cannot be had, or a token is lacking.
     """
     settings.check()
-    async with _running(_application(settings, calls, profiles, figures)) as runner:
+    async with _running(_application(settings, calls, profiles, figures, voices)) as runner:
         await _listen(runner, settings)
         started(_address(runner, settings))
         await anyio.sleep_forever()
@@ -54,12 +57,15 @@ def _application(
     calls: Calls,
     profiles: Callable[[], Sequence[Entry]],
     figures: Figures | None,
+    voices: VoiceRoutes | None,
 ) -> web.Application:
     guard = Guard(settings)
     api = Api(settings, calls, Picker(profiles, settings.default_profile), guard)
     app = web.Application(middlewares=[sentences, guard.check], client_max_size=LARGEST)
     app.on_response_prepare.append(dress)
-    app.add_routes([*(figures.routes() if figures else ()), *api.routes()])
+    for more in (figures, voices):
+        app.add_routes(more.routes() if more else ())
+    app.add_routes(api.routes())
     app.router.add_get("/", _index)
     app.router.add_static("/", folder("web"))
     return app

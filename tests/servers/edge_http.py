@@ -15,7 +15,8 @@ from aiohttp import ClientResponse, ClientSession
 from agent.errors import CallRefused
 from agent.profile import Entry, Shelf
 from agent.resources import folder
-from agent.server import Figures, ServeSettings, Started, serve
+from agent.server import Figures, ServeSettings, Started, VoiceRoutes, serve
+from agent.server.voices import Enrolments
 
 SDP = "v=0 a secret offer"
 OFFER = {"sdp": SDP, "type": "offer"}
@@ -69,7 +70,10 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    calls: ScriptedCalls, figures: Figures | None = None, **changes: Any
+    calls: ScriptedCalls,
+    figures: Figures | None = None,
+    enrolments: Enrolments | None = None,
+    **changes: Any,
 ) -> AsyncIterator[Served]:
     """Run a server on a free port for as long as the block lasts."""
     asked = replace(ServeSettings(port=0), **changes)
@@ -81,7 +85,9 @@ async def served(
         up.set()
 
     async with ClientSession() as session, anyio.create_task_group() as tasks:
-        tasks.start_soon(partial(serve, asked, calls, shipped, started=started, figures=figures))
+        voices = VoiceRoutes(asked, enrolments) if enrolments else None
+        more = {"started": started, "figures": figures, "voices": voices}
+        tasks.start_soon(partial(serve, asked, calls, shipped, **more))  # type: ignore[arg-type]
         with anyio.fail_after(10):
             await up.wait()
         yield Served(addresses[0].rstrip("/"), session)
