@@ -7,6 +7,7 @@ import math
 import os
 import secrets
 import threading
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -42,6 +43,15 @@ SETTLING = 0.2
 PROMPT_CACHE_MB = 128
 """For conversations that are between two turns; one token of it takes 23 kB."""
 
+REPLY = 256
+"""Tokens kept free for a reply, at least, so that reading ahead and replying read the same."""
+
+BLOCK = 0.6
+"""Share of the room that is made when a conversation does not fit."""
+
+OPENINGS = 32
+"""Beginnings of conversations that are remembered; the oldest is forgotten."""
+
 _BYTES_PER_TOKEN, _TOKENS_PER_MESSAGE = 3.0, 8  # a careful guess; the model's own count decides
 
 
@@ -55,7 +65,7 @@ class SmollmOptions(Options):
 
     threads: int = Field(default_factory=_threads, ge=1, le=64, description="of computation")
     slots: int = Field(2, ge=1, le=16, description="replies made at the same time")
-    context: int = Field(1024, ge=512, le=8192, description="tokens of one conversation")
+    context: int = Field(2048, ge=512, le=8192, description="tokens of one conversation")
 
 
 class _TooLong(Exception):
@@ -118,6 +128,7 @@ class SmollmLlm:
         self._workers = Workers(options.slots)
         self._waiting = 0
         self._ending: set[_Reply] = set()
+        self._openings: deque[tuple[Message, ...]] = deque(maxlen=OPENINGS)
 
     async def warm(self, messages: tuple[Message, ...]) -> None:
         """Read these messages, so that a request that begins with them is answered sooner.
@@ -128,6 +139,9 @@ class SmollmLlm:
         Raises:
             Transient: too many requests are waiting.
         """
+        size = sum(_guess(one) for one in messages)
+        if messages not in self._openings and size < self._options.context / 2:
+            self._openings.append(messages)  # a longer one could not stay
         request = ChatRequest(messages, temperature=0.0, max_tokens=1)
         for slot in range(self._options.slots):
             if slot and self._waiting:
@@ -151,7 +165,8 @@ class SmollmLlm:
     async def run(self, request: ChatRequest, sink: Sink[LlmEvent]) -> None:
         """Send the reply piece by piece, ``Usage`` last; cancelling stops the model at a token.
 
-        A conversation that does not fit loses its oldest messages, but never its system message.
+        A conversation that does not fit loses its oldest messages, but never what ``warm`` was
+        told that it opens with.
 
         Raises:
             Transient: too many requests are waiting, or the model fell silent.
@@ -161,7 +176,10 @@ class SmollmLlm:
 
     async def _run(self, request: ChatRequest, sink: Sink[LlmEvent], slot: int) -> None:
         async with sink:
-            messages = _fitted(_alternating(request), self._options.context)
+            messages = _alternating(request).messages
+            opening = self._opening(messages)
+            room = max(self._options.context - max(request.max_tokens, REPLY), 1)
+            messages = _fitted(messages, room, opening)
             if self._waiting >= self._options.slots + WAITING:
                 raise Transient(STAGE, f"{WAITING} requests are waiting already")
             self._waiting += 1
@@ -171,9 +189,15 @@ class SmollmLlm:
                         await self._reply(_body(messages, request, slot), sink)
                         return
                     except _TooLong:
-                        messages = _shorter(messages)
+                        messages = _shorter(messages, opening)
             finally:
                 self._waiting -= 1
+
+    def _opening(self, messages: tuple[Message, ...]) -> int:
+        """Return how many of the first messages stay, whatever else has to go."""
+        known = (len(one) for one in self._openings if messages[: len(one)] == one)
+        system = 1 if messages and messages[0].role == "system" else 0
+        return max([system, *known])
 
     async def close(self) -> None:
         """Wait until no thread uses the model, 5 s at most, and let it go."""
@@ -288,21 +312,21 @@ def _alternating(request: ChatRequest) -> ChatRequest:
     return replace(request, messages=tuple(kept))
 
 
-def _fitted(request: ChatRequest, context: int) -> tuple[Message, ...]:
-    """Return the messages that leave room for the reply, judged by their length.
+def _fitted(messages: tuple[Message, ...], room: int, opening: int) -> tuple[Message, ...]:
+    """Return the messages that fit into so many tokens, judged by their length.
 
-    Old ones go in blocks of half the room: were they to go one by one, every turn would begin
-    differently from the one before, and the model would have to read it all again.
+    Old ones go in blocks of most of the room: were they to go one by one, every turn would begin
+    differently from the one before, and the model would have to read it all again; and the less
+    is left, the sooner it is read.
     """
-    messages, room = request.messages, max(context - request.max_tokens, 1)
     excess = sum(_guess(one) for one in messages) - room
     if excess <= 0:
         return messages
-    block = room / 2
+    block = BLOCK * room
     to_go = math.ceil(excess / block) * block
-    while to_go > 0 and _can_be_shorter(messages):
+    while to_go > 0 and len(messages) - opening > 1:
         before = sum(_guess(one) for one in messages)
-        messages = _shorter(messages)
+        messages = _shorter(messages, opening)
         to_go -= before - sum(_guess(one) for one in messages)
     return messages
 
@@ -311,20 +335,11 @@ def _guess(message: Message) -> float:
     return len(message.content.encode()) / _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE
 
 
-def _shorter(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Return the messages without the oldest that is neither the system's nor the last."""
-    if not _can_be_shorter(messages):
+def _shorter(messages: tuple[Message, ...], opening: int) -> tuple[Message, ...]:
+    """Return the messages without the oldest that is neither of the opening nor the last."""
+    if len(messages) - opening <= 1:
         raise Unusable(STAGE, "the conversation does not fit into what the model can read")
-    first = _first(messages)
-    return messages[:first] + messages[first + 1 :]
-
-
-def _can_be_shorter(messages: tuple[Message, ...]) -> bool:
-    return len(messages) - _first(messages) > 1
-
-
-def _first(messages: tuple[Message, ...]) -> int:
-    return 1 if messages and messages[0].role == "system" else 0
+    return messages[:opening] + messages[opening + 1 :]
 
 
 def _load(file: Path, options: SmollmOptions) -> xllamacpp.Server:
