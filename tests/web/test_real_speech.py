@@ -32,9 +32,9 @@ GREETED_S = 6.0
 """Silence before the question: the greeting is over by then, on a busy machine too."""
 
 
-def microphone(speech: Path, target: Path) -> Path:
+def microphone(speech: Path, target: Path, said: str = QUESTION) -> Path:
     """Write what Chromium's microphone hears: silence, the question, silence."""
-    question = soxr.resample(clip(speech, QUESTION), SAMPLE_RATE, RATE)
+    question = soxr.resample(clip(speech, said), SAMPLE_RATE, RATE)
     samples = np.concatenate([np.zeros(int(GREETED_S * RATE)), question, np.zeros(12 * RATE)])
     with wave.open(str(target), "wb") as file:
         file.setnchannels(1)
