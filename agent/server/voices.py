@@ -132,9 +132,12 @@ async def _form(request: web.Request) -> tuple[str, list[tuple[str, bytes]]]:
 
 
 async def _content(part: BodyPartReader, largest: int) -> bytes:
-    content = bytearray()
+    """Read a part; one that is too large is read to its end, so that its sender hears why."""
+    content, size = bytearray(), 0
     while chunk := await part.read_chunk():
-        content += chunk
-        if len(content) > largest:
-            raise CallRefused(413, f"A part of the form is larger than {largest >> 10} KiB.")
+        size += len(chunk)
+        if size <= largest:
+            content += chunk
+    if size > largest:
+        raise CallRefused(413, f"A part of the form is larger than {largest} bytes.")
     return bytes(content)

@@ -73,7 +73,7 @@ async def test_what_is_not_good_enough_is_a_sentence_and_nothing_is_kept(tmp_pat
             (form("Anna", b"no sound"), 422, "clip 1 is no recording that can be read"),
             (form("a/b", wav(200)), 422, "cannot be a name"),
             (form("", wav(200)), 400, "wants a name and at least one clip"),
-            (form("Anna", bytes(5 << 20)), 413, "larger than 4096 KiB"),
+            (form("x" * 1001, wav(200)), 413, "larger than 1000 bytes"),
         ):
             got, body, _ = await server.ask("POST", "/api/speakers", data=data)
             assert (got, words in body["error"]) == (status, True), body
