@@ -7,7 +7,7 @@ from functools import partial
 import anyio
 import pytest
 
-from stages.contracts import Llm
+from stages.contracts import Foresight, Llm
 from stages.errors import Transient, Unusable
 from stages.events import ChatRequest, LlmEvent, Message, TextDelta, Usage
 from stages.llm.smollm import WAITING, plugin
@@ -55,6 +55,32 @@ async def test_a_warmed_persona_is_not_read_again(store: ModelStore) -> None:
         *_, cost = await answer(llm, asking("Hello."))
     assert isinstance(cost, Usage)
     assert cost.cached_tokens >= 15
+
+
+async def test_what_was_foreseen_is_not_read_again(store: ModelStore) -> None:
+    said = "Please tell me how old the bridge over the river in the middle of the town is."
+    async with opened(store) as llm:
+        assert isinstance(llm, Foresight)
+        await llm.warm((PERSONA,))
+        *_, without = await answer(llm, asking(said.replace("Please", "Now")))
+        await llm.foresee((PERSONA, Message("user", said.removesuffix(" is."))))
+        *_, foreseen = await answer(llm, asking(said))
+    assert isinstance(without, Usage)
+    assert isinstance(foreseen, Usage)
+    assert foreseen.cached_tokens >= without.cached_tokens + 10
+
+
+async def test_a_long_conversation_keeps_the_examples_that_it_opened_with(
+    store: ModelStore,
+) -> None:
+    opening = (PERSONA, Message("user", "Who are you?"), Message("assistant", "I am Robin."))
+    past = tuple(Message("user", "How are you? " * 20) for _ in range(9))
+    async with opened(store, context=512, slots=1) as llm:
+        await llm.warm(opening)
+        *_, cost = await answer(llm, ChatRequest((*opening, *past), 0.0, 4))
+    assert isinstance(cost, Usage)
+    assert cost.prompt_tokens <= 512
+    assert cost.cached_tokens >= 25
 
 
 async def test_every_slot_is_warmed(store: ModelStore) -> None:

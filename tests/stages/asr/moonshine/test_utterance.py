@@ -57,6 +57,12 @@ def test_a_loop_is_noticed_and_an_insistent_caller_is_not() -> None:
     assert loop([5, 6, 5, 6, 5, 6]) is None
 
 
+def test_a_whole_sentence_over_and_over_is_a_loop_sooner() -> None:
+    sentence = [11, 12, 13, 14, 15, 16, 17]
+    assert loop([1, *sentence, *sentence]) is None
+    assert loop([1, *sentence, *sentence, *sentence]) == len(sentence)
+
+
 def test_tokenizer_files_have_short_and_long_pieces() -> None:
     long = b"x" * 300
     assert pieces_of(b"\x02ab\x00\xac\x02" + long + b"\x01c") == [b"ab", b"", long, b"c"]
