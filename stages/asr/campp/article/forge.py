@@ -20,7 +20,7 @@ from stages.errors import UserError
 
 CHUNKS = (8, 16, 32)
 
-CALIBRATION = 200
+CALIBRATION = 120
 """Training clips that show the ranges of a static model."""
 
 LANGUAGE_MODELS = {"small": 4, "large": 8}

@@ -20,7 +20,7 @@ from stages.asr.campp.training.trainer import Inputs, ctc, forward, inputs_of
 
 Way: TypeAlias = Literal["dynamic", "static", "qat"]
 
-CALIBRATION = 600
+CALIBRATION = 200
 """Clips whose sound shows the ranges."""
 
 PEAK = 1e-4
@@ -43,7 +43,11 @@ def dynamic(network: Network, file: Path) -> None:
 
 
 def calibrated(network: Network, corpus: Corpus, scheme: Scheme) -> dict[str, FakeLinear]:
-    """Put fake layers into a network, and show them clips in the chunks they will meet."""
+    """Put fake layers into a network, and show them clips in the chunks they will meet.
+
+    One thread: on a busy machine several wait for each other longer than they work.
+    """
+    torch.set_num_threads(1)
     layers = fake.faked(network, scheme)
     geometry = network.geometry
     chosen = sorted(sample(corpus, CALIBRATION), key=lambda item: item.frames)
@@ -60,6 +64,7 @@ def tune(network: Network, corpus: Corpus, config: Config, steps: int, tell: Tel
 
     Ranges stay as they were found, without SpecAugment or dropout: nothing new is to be learned.
     """
+    torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     plan = Plan(corpus.items, config.model_copy(update={"seed": config.seed + 1000}))
     optimiser = torch.optim.AdamW(network.parameters(), lr=PEAK, betas=(0.9, 0.98))
