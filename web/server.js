@@ -69,3 +69,29 @@ export function leave(call) {
   const path = `/api/calls/${encodeURIComponent(call)}`;
   fetch(path, { method: "DELETE", headers: headers(), keepalive: true }).catch(() => {});
 }
+
+// --- voices (voices.html) ------------------------------------------------------------------
+
+const ENROL_DEADLINE = 90_000; // ms: recordings go there, and the agent listens to them
+
+export const voices = async () => (await ask("GET", "/api/speakers")).speakers;
+
+/** Delete what is at a path. */
+export async function remove(path) {
+  const response = await reach("DELETE", path, undefined, DEADLINE);
+  if (!response.ok) throw refused(response, await response.json().catch(() => ({})));
+}
+
+/** Send a form, with files in it. */
+export async function form(path, body) {
+  const { "Content-Type": _, ...rest } = headers(); // the browser writes its own, with a boundary
+  const signal = AbortSignal.timeout(ENROL_DEADLINE);
+  const response = await fetch(path, { method: "POST", headers: rest, body, signal }).catch(
+    (error) => {
+      throw new ServerError(0, error.message);
+    },
+  );
+  const answer = await response.json().catch(() => ({}));
+  if (response.ok) return answer;
+  throw refused(response, answer);
+}
