@@ -146,6 +146,7 @@ class Call:
         self.history.opening = profile.opening()
         if self._ears_now is not None:
             self._ears_now.switch(profile, stages)
+            self._meet(self._ears_now, stages)
             self._ears_now.replies.belt = self._belt()
             self._ears_now.tasks.start_soon(self._warm)
         if self.line is not None:
@@ -250,11 +251,17 @@ class Call:
         replies = Replies(self.name, profile, stages, self.history, line, tasks, turns, self.keep)
         replies.belt = self._belt()
         ears = Ears(line, profile, turns, replies, stages.turn, asr, tasks, self._at_rest)
-        if stages.company is not None:
-            ears.voices = stages.company.in_call(self.say)
-            ears.voices.take_over(turns)
+        self._meet(ears, stages)
         self._ears_now = ears
         return ears
+
+    def _meet(self, ears: Ears, stages: Stages) -> None:
+        """Tell voices apart from now on as these stages' character does, or not at all."""
+        company, turns = stages.company, ears.turns
+        ears.voices = company.in_call(self.say) if company is not None else None
+        turns.answers_known = turns.yields_to_known = False
+        if ears.voices is not None:
+            ears.voices.take_over(turns)
 
     def _at_rest(self, ears: Ears) -> None:
         self._rest.set()

@@ -131,6 +131,23 @@ async def test_a_character_says_hello_by_name_once(tmp_path: Path, book: Speaker
     assert sum("Anna" in end.heard for end in running.page.all(ReplyEnd)) == 1
 
 
+async def test_another_character_may_want_to_know_who_speaks_and_the_next_one_not(
+    tmp_path: Path, book: SpeakerBook
+) -> None:
+    async with calling(tmp_path) as running:
+        await running.page.wait_for(ReplyEnd)
+        wary = bare(owner="Anna", owner_only=True)
+        assert wary.speakers is not None
+        company = Company(Spectrum(0.9), wary.speakers, "en", book)
+        running.call.become(wary, replace(running.call.stages, company=company))
+        await say(running, STRANGER)
+        assert (await running.page.wait_for(Recognised)).name == ""
+        running.call.become(load("bare"), replace(running.call.stages, company=None))
+        await say(running, STRANGER)
+        await running.page.wait_for(ReplyEnd, 2)
+    assert len(running.page.all(Recognised)) == 1
+
+
 # --- what goes wrong ------------------------------------------------------------------------
 
 

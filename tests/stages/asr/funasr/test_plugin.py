@@ -1,0 +1,32 @@
+"""Where FunASR is not installed, the sentence says how to get it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from stages.asr.funasr.names import PYTHON
+
+FIND = "from stages.registry import find; find('asr', 'funasr')"
+
+
+@pytest.mark.skipif(find_spec("funasr") is not None, reason="FunASR is installed here")
+def test_a_missing_package_is_named_with_the_line_that_brings_it() -> None:
+    bare = {name: value for name, value in os.environ.items() if name != PYTHON}
+    done = subprocess.run(
+        [sys.executable, "-c", FIND], env=bare, capture_output=True, text=True, check=False
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert "the package funasr is not installed" in last
+    assert last.endswith("Install it with: pip install 'firstword[funasr]'")
+
+
+def test_with_an_interpreter_named_the_plug_in_is_there() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FIND], env=os.environ | {PYTHON: sys.executable}, check=False
+    )
+    assert done.returncode == 0
