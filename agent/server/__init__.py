@@ -6,6 +6,8 @@
     GET  /api/profiles     the picker's cards                            token
     POST /api/calls        {"sdp", "type": "offer", "profile"?, "session"?} → 201 answer
     DELETE /api/calls/{id} hangs up → 204                                token
+    /api/calls/…           who calls, and what may be done to it: see ``desk``
+    GET  /api/openapi.json all of this, described                        token
     GET  /metrics, /report, /api/report   see ``figures``
     /api/speakers          voices made known, see ``voices``
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from pydantic import SecretStr
 
+from agent.desk import Desk
 from agent.errors import NotPossible
 
 
@@ -20,8 +21,8 @@ class Started:
     answer_sdp: str
 
 
-class Calls(Protocol):
-    """Makes calls and ends them."""
+class Calls(Desk, Protocol):
+    """Makes calls and ends them, and does to them what operators ask."""
 
     @property
     def count(self) -> int:
@@ -37,9 +38,6 @@ class Calls(Protocol):
         Raises:
             CallRefused: with the HTTP status and the sentence that the page is to have.
         """
-
-    async def hang_up(self, call: str) -> bool:
-        """End a call; false when there is none of that name."""
 
     async def drain(self, deadline_s: float) -> None:
         """Take no more calls; let replies end, then calls, by the deadline."""

@@ -15,6 +15,7 @@ from agent.profile import Entry
 from agent.resources import folder
 from agent.server.api import LARGEST, Api, Picker
 from agent.server.contract import Calls, ServeSettings
+from agent.server.desk import DeskRoutes
 from agent.server.figures import Figures
 from agent.server.guard import Guard, dress, sentences
 from agent.server.voices import VoiceRoutes
@@ -65,7 +66,7 @@ def _application(
     app.on_response_prepare.append(dress)
     for more in (figures, voices):
         app.add_routes(more.routes() if more else ())
-    app.add_routes(api.routes())
+    app.add_routes([*DeskRoutes(calls).routes(), *api.routes()])
     app.router.add_get("/", _index)
     app.router.add_static("/", folder("web"))
     return app

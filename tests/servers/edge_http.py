@@ -17,6 +17,7 @@ from agent.profile import Entry, Shelf
 from agent.resources import folder
 from agent.server import Figures, ServeSettings, Started, VoiceRoutes, serve
 from agent.server.voices import Enrolments
+from tests.agent.mqtt.following import ScriptedDesk
 
 SDP = "v=0 a secret offer"
 OFFER = {"sdp": SDP, "type": "offer"}
@@ -24,7 +25,7 @@ TOKEN = "correct-horse-battery"
 
 
 @dataclass
-class ScriptedCalls:
+class ScriptedCalls(ScriptedDesk):
     """Says what it is told to, and remembers what it was asked."""
 
     answer: Started | CallRefused | Exception = field(
@@ -39,9 +40,6 @@ class ScriptedCalls:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
-
-    async def hang_up(self, call: str) -> bool:
-        return call == "c1"
 
     async def drain(self, deadline_s: float) -> None:
         self.limit = 0

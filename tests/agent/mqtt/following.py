@@ -23,9 +23,10 @@ class ScriptedDesk:
     """Does what is asked to one call, and notes it."""
 
     under_way: list[CallInfo] = field(
-        default_factory=lambda: [CallInfo("c1", "bare", "Bare", "2026-01-01T00:00:00", False)]
+        default_factory=lambda: [CallInfo("c1", "bare", "Bare", "2026-01-01T00:00:00", False)],
+        kw_only=True,
     )
-    done: list[tuple[str, ...]] = field(default_factory=list)
+    done: list[tuple[str, ...]] = field(default_factory=list, kw_only=True)
 
     def calls(self) -> list[CallInfo]:
         return self.under_way
