@@ -63,6 +63,7 @@ class CallHouse:
 
     def __post_init__(self) -> None:
         self.metrics.watch(self)
+        self.metrics.watch_stages(self.engines.figures)
 
     @property
     def count(self) -> int:

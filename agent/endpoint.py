@@ -59,14 +59,18 @@ class Evidence:
     complete: float | None = None  # the turn detector's probability; none: not judged (yet)
     text: str | None = None  # final transcript of the utterance; none: not there yet
     inner_pauses_ms: tuple[float, ...] = ()  # pauses the caller made inside turns of this call
+    endpoint: bool = False  # the recogniser's own rules say that the utterance is over
 
 
 def patience_ms(settings: TurnSettings, evidence: Evidence) -> float:
     """Return the silence, in milliseconds, after which the turn is over.
 
     It lies between ``confident_ms`` and ``doubtful_ms`` by how complete the turn seems, is
-    ``cap_ms`` for a sentence that hangs in the air, and grows with the caller's own rhythm.
+    ``cap_ms`` for a sentence that hangs in the air, and grows with the caller's own rhythm. It
+    is ``confident_ms`` where the recogniser has heard the end: its silence was long already.
     """
+    if evidence.endpoint:
+        return float(settings.confident_ms)
     if evidence.text is not None and hangs(evidence.text):
         return float(settings.cap_ms)
     sure = sureness(evidence)

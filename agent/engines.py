@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from agent.company import Company
 from agent.profile import Chosen, Profile, VoiceChoice
-from stages.contracts import Asr, Llm, Tts, Turn, Vad
+from stages.contracts import Asr, Counted, Llm, Tts, Turn, Vad
 from stages.events import Voice
 from stages.models import ModelStore
 
@@ -87,6 +88,18 @@ class Engines:
                 "tts": profile.voice.engine,
             },
         )
+
+    def figures(self) -> Iterator[tuple[str, str, int, Mapping[str, float]]]:
+        """Yield kind, engine, number and counters of the open stages that have counters.
+
+        Profiles that want the same engine otherwise set have one each; they are numbered.
+        """
+        seen: Counter[tuple[str, str]] = Counter()
+        for chosen, stage in self._open:
+            if isinstance(stage, Counted):
+                seen[chosen.kind, chosen.engine] += 1
+                number = seen[chosen.kind, chosen.engine]
+                yield chosen.kind, chosen.engine, number, stage.figures()
 
     async def _company(self, profile: Profile) -> Company | None:
         if profile.speakers is None:

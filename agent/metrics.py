@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import anyio
 from prometheus_client import (
@@ -77,6 +77,10 @@ class House(Protocol):
         """Items that were thrown away so far, by what they were; never gets less."""
 
 
+StageCounters: TypeAlias = Iterable[tuple[str, str, int, Mapping[str, float]]]
+"""Kind and engine of a stage, its number among its like, and its counters by name."""
+
+
 class Metrics:
     """The figures of one server; several in one process do not meet."""
 
@@ -109,6 +113,10 @@ class Metrics:
     def watch(self, house: House) -> None:
         """Ask a house at every scrape, and show its counters by name."""
         self.registry.register(_HouseFigures(house))
+
+    def watch_stages(self, figures: Callable[[], StageCounters]) -> None:
+        """Ask the stages that count at every scrape."""
+        self.registry.register(_StageFigures(figures))
 
     def text(self) -> bytes:
         """Return everything in the text format of Prometheus."""
@@ -244,6 +252,27 @@ class _HouseFigures(Collector):
             queues,
             dropped,
         ]
+
+
+@dataclass(frozen=True, eq=False)
+class _StageFigures(Collector):
+    """Shows a stage's own counters: ``firstword_asr_slots{engine="campp",number="1"}``."""
+
+    figures: Callable[[], StageCounters]
+
+    def collect(self) -> list[Metric]:
+        families: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
+        for kind, engine, number, counters in self.figures():
+            for name, value in counters.items():
+                family = families.setdefault(f"{kind}_{name}", _family(kind, name))
+                family.add_metric([engine, str(number)], value)
+        return list(families.values())
+
+
+def _family(kind: str, name: str) -> GaugeMetricFamily | CounterMetricFamily:
+    family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+    about = f"What the {kind} stage counts: {name.replace('_', ' ')}"
+    return family(f"firstword_{kind}_{name}", about, labels=["engine", "number"])
 
 
 @dataclass(slots=True)

@@ -111,6 +111,7 @@ class Turns:
         if utterance is None or words.utterance != utterance.number:
             return []  # news of an utterance that is over
         if not words.final:
+            utterance.endpoint = utterance.endpoint or words.endpoint
             return self._maybe_interrupt(words.text)
         if words.upto != utterance.asked_at or utterance.text is not None:
             return []  # the caller has gone on since, or it was said before
@@ -206,7 +207,7 @@ class Turns:
         self._pauses.append(milliseconds_in(self._run_start - utterance.last_speech))
         del self._pauses[:-REMEMBERED_PAUSES]
         utterance.silent, utterance.asked_at, utterance.ended_at = False, None, None
-        utterance.text, utterance.complete = None, None
+        utterance.text, utterance.complete, utterance.endpoint = None, None, False
         return self._drop()
 
     def _too_long(self, utterance: Utterance, end: int) -> list[Action]:
@@ -243,8 +244,7 @@ class Turns:
         return [AskFinal(utterance.number, end, silence)]
 
     def _patience(self, utterance: Utterance) -> float:
-        evidence = Evidence(utterance.complete, utterance.text, tuple(self._pauses))
-        return self.patience(self.settings, evidence)
+        return self.patience(self.settings, utterance.evidence(self._pauses))
 
     def _was_noise(self, utterance: Utterance, silence: int) -> bool:
         """Tell whether what held the reply is over and brought nothing to answer."""

@@ -12,7 +12,7 @@ coroutine, so whatever the coroutine holds is that call's alone. A coroutine
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -101,6 +101,17 @@ class Foresight(Protocol):
 
     async def foresee(self, messages: tuple[Message, ...]) -> None:
         """Read a conversation that will go on like this, without a reply; cheap, or nothing."""
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """What any stage may have besides: counters of its own, shown to operators."""
+
+    def figures(self) -> Mapping[str, float]:
+        """Return figures by name, at once: small letters and underscores, the unit at the end.
+
+        A name that ends in "_total" never gets less, as long as the stage is open.
+        """
 
 
 class Tts(Protocol):

@@ -17,7 +17,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stages import registry
-from stages.contracts import Asr, Options, Plugin, Sink, Source
+from stages.contracts import Asr, Counted, Options, Plugin, Sink, Source
 from stages.errors import StageError, UserError
 from stages.events import (
     SAMPLE_RATE,
@@ -118,6 +118,16 @@ class TwoPassAsr:
                 failure = _first(errors)
         if failure:
             raise failure
+
+    def figures(self) -> dict[str, float]:
+        """Return what the two recognisers count, each name with whose it is before it."""
+        both = {"partials": self._partials, "finals": self._finals}
+        return {
+            f"{whose}_{name}": value
+            for whose, asr in both.items()
+            if isinstance(asr, Counted)
+            for name, value in asr.figures().items()
+        }
 
     async def _wire(
         self,

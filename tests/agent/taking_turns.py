@@ -69,9 +69,10 @@ class Floor:
             )
         )
 
-    def partial(self, text: str) -> list[Action]:
+    def partial(self, text: str, endpoint: bool = False) -> list[Action]:
         number = self.last(Open).utterance
-        return self.note(self.turns.transcript(Transcript(number, text, self.position)))
+        words = Transcript(number, text, self.position, endpoint=endpoint)
+        return self.note(self.turns.transcript(words))
 
     def judge(self, complete: float) -> None:
         ask = self.last(AskFinal)

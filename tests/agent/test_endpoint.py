@@ -51,6 +51,11 @@ def test_a_sentence_that_hangs_waits_for_the_cap_however_complete_it_sounds() ->
     assert patience_ms(BALANCED, Evidence(1.0, "I would like a coffee and")) == BALANCED.cap_ms
 
 
+def test_a_recogniser_that_has_heard_the_end_is_believed() -> None:
+    heard = Evidence(0.0, "I would like a coffee and", endpoint=True)
+    assert patience_ms(BALANCED, heard) == BALANCED.confident_ms
+
+
 def test_a_caller_who_makes_long_pauses_is_given_them() -> None:
     slow = patience_ms(BALANCED, Evidence(0.9, "I see", (700.0, 720.0, 750.0)))
     assert slow > patience_ms(BALANCED, Evidence(0.9, "I see"))

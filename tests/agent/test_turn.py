@@ -152,6 +152,28 @@ def test_a_final_without_words_answers_nothing(floor: Floor) -> None:
     assert len(floor.all(Close)) == 1
 
 
+def test_an_end_that_the_recogniser_heard_under_noise_is_not_waited_for_again(
+    floor: Floor,
+) -> None:
+    floor.speak(1500)  # some of it is noise to the recogniser, and it counts blanks
+    floor.partial("and then", endpoint=True)
+    floor.be_silent(QUICK.pause_ms + floor.frame_ms)
+    floor.final("and then")
+    waited = floor.be_silent(QUICK.confident_ms)
+    assert kinds(waited)[-1] == "Release"
+
+
+def test_who_goes_on_after_the_recogniser_heard_an_end_is_heard_out(floor: Floor) -> None:
+    floor.speak(1500)
+    floor.partial("and then", endpoint=True)
+    floor.be_silent(QUICK.pause_ms + floor.frame_ms)
+    floor.speak(500)
+    floor.be_silent(QUICK.pause_ms + floor.frame_ms)
+    floor.final("and then")
+    assert kinds(floor.be_silent(QUICK.doubtful_ms)) == []
+    assert kinds(floor.be_silent(QUICK.cap_ms))[-1] == "Release"
+
+
 def test_a_sentence_that_hangs_waits_for_the_cap(floor: Floor) -> None:
     floor.speak(500)
     floor.be_silent(140)

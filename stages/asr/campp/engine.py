@@ -64,6 +64,27 @@ class Stats:
     step_ms_p95: float
     bytes_a_call: int
 
+    def figures(self) -> dict[str, float]:
+        """Return the counters by name, times in seconds."""
+        return {
+            "slots": self.slots,
+            "slots_taken": self.slots_taken,
+            "slots_awaited": self.slots_awaited,
+            "calls_refused_total": self.refused,
+            "queued_packets": self.queued,
+            "queued_packets_most": self.queued_most,
+            "batches_total": self.batches,
+            "packets_total": self.packets,
+            "packets_failed_total": self.failed,
+            "packets_given_up_total": self.given_up,
+            "largest_batch_packets": max(self.batch_sizes, default=0),
+            "wait_p50_seconds": self.wait_ms_p50 / 1000,
+            "wait_p95_seconds": self.wait_ms_p95 / 1000,
+            "step_p50_seconds": self.step_ms_p50 / 1000,
+            "step_p95_seconds": self.step_ms_p95 / 1000,
+            "state_bytes_a_call": self.bytes_a_call,
+        }
+
     def as_dict(self) -> dict[str, object]:
         """Return the counters by name."""
         return asdict(self)
@@ -77,10 +98,18 @@ class Engine:
         slots: calls at once; a further one is refused.
         max_batch: packets in one batch at most.
         max_wait: seconds that a packet may wait for others; a cap, not a sleep.
+        patience: seconds after which a call no longer waits for its step.
     """
 
-    def __init__(self, graph: Graph, slots: int, max_batch: int, max_wait: float) -> None:
-        self.graph = graph
+    def __init__(
+        self,
+        graph: Graph,
+        slots: int,
+        max_batch: int,
+        max_wait: float,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.graph, self._patience = graph, patience
         self._states: States | ResidentStates
         self._steps: Steps | ResidentSteps
         if graph.geometry.resident:
@@ -177,7 +206,7 @@ class Engine:
 
         Raises:
             Unusable: the model gave no numbers for it.
-            Transient: no step came within ``PATIENCE`` seconds, or the last one still runs.
+            Transient: no step came within ``patience`` seconds, or the last one still runs.
         """
         if row.slot in self._stepping:
             raise Transient(STAGE, "the last packet of this call is still being recognised")
@@ -187,11 +216,13 @@ class Engine:
         self._counts["queued_most"] = max(self._counts["queued_most"], len(self._gathering))
         self._notify()
         try:
-            with anyio.fail_after(PATIENCE):
+            with anyio.fail_after(self._patience):
                 await work.done.wait()
         except TimeoutError:
             self._counts["given_up"] += 1
-            raise Transient(STAGE, f"the recogniser has not answered for {PATIENCE:g} s") from None
+            raise Transient(
+                STAGE, f"the recogniser has not answered for {self._patience:g} s"
+            ) from None
         finally:
             self._gathering.remove(packet)
         if isinstance(work.result, StageError):

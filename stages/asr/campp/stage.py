@@ -79,6 +79,10 @@ class CamppAsr:
         """Return the engine's counters."""
         return self._engine.stats()
 
+    def figures(self) -> dict[str, float]:
+        """Return them as operators see them."""
+        return self._engine.stats().figures()
+
 
 async def _read(source: Source[AsrInput], give: MemoryObjectSendStream[AsrInput]) -> None:
     async with give:
