@@ -92,6 +92,15 @@ def save(file: Path, network: Network, step: int, optimiser: dict[str, Any] | No
         raise NotKept(file, str(error).split("\n", maxsplit=1)[0]) from error
 
 
+def save_small(file: Path, state: State) -> None:
+    """Write weights in half precision, without the optimiser: small enough to ship.
+
+    A run goes on from it like from any other, if it is put in the run's folder as ``last.pt``.
+    """
+    network = restored(state).half()
+    save(file, network, state.step)
+
+
 def load(file: Path) -> State:
     """Read a checkpoint; only tensors and plain values are read, no code.
 
@@ -103,7 +112,7 @@ def load(file: Path) -> State:
         hidden, channels, dropout = content["shape"]
         return State(
             step=int(content["step"]),
-            weights=content["weights"],
+            weights={name: tensor.float() for name, tensor in content["weights"].items()},
             optimiser=content["optimiser"],
             geometry=Geometry.model_validate_json(content["geometry"]),
             shape=Shape(int(hidden), int(channels), float(dropout)),

@@ -17,7 +17,7 @@ from stages.errors import UserError
 VERBS = {
     "speak": "make synthetic speech to train on",
     "train": "train a model, or go on with it",
-    "export": "write a trained model as FP32",
+    "export": "write a trained model as FP32, or as weights to go on from",
     "quantize": "write a trained model as INT8: dynamic, static or quantisation-aware",
     "evaluate": "count a model's word errors",
 }
@@ -86,7 +86,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="RUN", help="a run's folder, or a checkpoint")
-    parser.add_argument("out", type=Path, metavar="OUT.onnx")
+    parser.add_argument(
+        "out", type=Path, metavar="OUT", help="OUT.onnx, or OUT.pt: weights to train on from"
+    )
     parser.add_argument("--chunk", type=int, choices=(8, 16, 32), help="frames of 20 ms a packet")
 
 
@@ -144,8 +146,12 @@ def _train(options: argparse.Namespace, out: Console) -> None:
 
 def _export(options: argparse.Namespace, out: Console) -> None:
     checkpoint = _needed("checkpoint")
-    network = checkpoint.restored(checkpoint.model_of(options.model), options.chunk)
-    _needed("export").export(network, _needed("text").TOKENS, options.out)
+    state = checkpoint.model_of(options.model)
+    if options.out.suffix == ".pt":
+        checkpoint.save_small(options.out, state)
+    else:
+        network = checkpoint.restored(state, options.chunk)
+        _needed("export").export(network, _needed("text").TOKENS, options.out)
     out.print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB")
 
 

@@ -24,6 +24,9 @@ from stages.asr.campp.training.trainer import train
 from tests.stages.asr.campp.training.tones import lesson, songbook
 
 
+pytestmark = pytest.mark.timeout(120)
+
+
 def silent(line: str) -> None:
     """Hear nothing of the progress."""
 
@@ -76,7 +79,6 @@ def test_from_sound_and_texts_to_a_quantised_model_that_understands_them(songs: 
         assert sum(understood) >= 0.7 * len(clips)
 
 
-@pytest.mark.timeout(120)
 def test_a_run_that_is_broken_off_and_goes_on_learns_what_an_unbroken_one_learns(
     songs: Path,
 ) -> None:
@@ -89,7 +91,6 @@ def test_a_run_that_is_broken_off_and_goes_on_learns_what_an_unbroken_one_learns
         assert torch.equal(value, other[name]), name
 
 
-@pytest.mark.timeout(120)
 def test_the_same_seed_learns_the_same_and_another_one_does_not(songs: Path) -> None:
     for run, seed in (("one", 5), ("again", 5), ("other", 6)):
         learned(songs, run, 3, seed=seed)
@@ -143,7 +144,19 @@ def test_the_mean_of_checkpoints_is_the_mean_of_their_weights(songs: Path) -> No
     assert state.weights["output.bias"].tolist() == [2.0] * len(TOKENS)
 
 
-@pytest.mark.timeout(120)
+def test_a_run_goes_on_from_the_small_checkpoint_that_ships(songs: Path) -> None:
+    learned(songs, "run", 3)
+    (songs / "on").mkdir()
+    checkpoint.save_small(songs / "on" / "last.pt", checkpoint.model_of(songs / "run"))
+
+    learned(songs, "on", 5)
+
+    assert checkpoint.load(songs / "on" / "last.pt").step == 5
+    small = (songs / "run" / "last.pt").stat().st_size
+    checkpoint.save_small(songs / "small.pt", checkpoint.load(songs / "run" / "last.pt"))
+    assert (songs / "small.pt").stat().st_size < 0.35 * small
+
+
 def test_chunks_of_another_size_run_on_the_same_weights(songs: Path) -> None:
     learned(songs, "run", 2)
     state = checkpoint.load(songs / "run" / "last.pt")
@@ -154,7 +167,6 @@ def test_chunks_of_another_size_run_on_the_same_weights(songs: Path) -> None:
         assert (geometry.chunk, geometry.left_chunks) == (chunk, left)
 
 
-@pytest.mark.timeout(120)
 def test_fixed_ranges_keep_a_call_apart_from_its_batch_mates_and_dynamic_ones_do_not(
     songs: Path,
 ) -> None:
