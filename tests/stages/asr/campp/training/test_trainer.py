@@ -23,7 +23,6 @@ from stages.asr.campp.training.text import TOKENS
 from stages.asr.campp.training.trainer import train
 from tests.stages.asr.campp.training.tones import lesson, songbook
 
-
 pytestmark = pytest.mark.timeout(120)
 
 
