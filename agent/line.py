@@ -48,4 +48,4 @@ class Line(Protocol):
         """Ask ``pull`` for ``FRAME`` samples (float32) every 20 ms from now on."""
 
     async def close(self, reason: str) -> None:
-        """Say goodbye and free everything; within 2 s, cancelled or not."""
+        """Say goodbye and free everything; within 3 s, cancelled or not."""

@@ -49,6 +49,7 @@ class Channel:
         self._wire: RTCDataChannel | None = None
         self._outbox: deque[ToPage] = deque()
         self.opened = self.closed = False
+        self._came = anyio.Event()
         self.heartbeat = 0.0
         self.bad = self.dropped = 0
 
@@ -63,6 +64,7 @@ class Channel:
         wire.on("bufferedamountlow", self.drain)
         wire.on("close", self._close)
         self.opened = True
+        self._came.set()
         self.heartbeat = time.monotonic()
         self.drain()
 
@@ -83,6 +85,10 @@ class Channel:
         """Give the wire what it takes."""
         while self._outbox and self._takes():
             self._write(self._outbox.popleft())
+
+    async def came(self) -> None:
+        """Wait until the page has opened it; give it a deadline, for it may never do so."""
+        await self._came.wait()
 
     async def flush(self) -> None:
         """Wait until everything has left; give it a deadline, for the page may be gone."""

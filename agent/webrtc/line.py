@@ -21,7 +21,9 @@ from stages.contracts import Source
 from stages.events import SAMPLE_RATE, Audio, Samples
 
 CLOSE_WITHIN = 1.5
-"""Seconds for aiortc to let go; with the farewell it stays under the 2 s that ``Line`` promises."""
+"""Seconds for aiortc to let go; with the two below it stays under the 3 s that ``Line`` promises."""
+ARRIVAL = 1.0
+"""Seconds that a call which is over already waits for a caller who is still connecting."""
 FAREWELL = 0.2
 
 AUDIO_KEPT = 500
@@ -142,14 +144,29 @@ class WebRtcLine:
             raise self.track.failure
 
     async def close(self, reason: str) -> None:
-        """Say goodbye and free everything; within 2 s, cancelled or not."""
+        """Say goodbye and free everything; within 3 s, cancelled or not."""
         with anyio.CancelScope(shield=True):
             if not self._over.is_set():
                 self.send(Bye(reason=reason))
+                # A call that ends before it has connected has a sentence for the caller, too.
+                with anyio.move_on_after(ARRIVAL):
+                    await self._told_of_end()
                 with anyio.move_on_after(FAREWELL):
                     await self.channel.flush()
             self._end(reason)
             await self._release()
+
+    async def _told_of_end(self) -> None:
+        """Wait until the page can be told, or is gone."""
+        async with anyio.create_task_group() as tasks:
+
+            async def over() -> None:
+                await self._over.wait()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(over)
+            await self.channel.came()
+            tasks.cancel_scope.cancel()
 
     # --- what the connection tells ---
 
