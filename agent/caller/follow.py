@@ -20,10 +20,12 @@ from agent.messages import (
     HoldWord,
     Playing,
     Pong,
+    Recognised,
     Reply,
     ReplyEnd,
     Silenced,
     State,
+    Switched,
     TimelineWord,
     ToPage,
     Trouble,
@@ -115,11 +117,11 @@ class Follower:
 
     def word(self, word: ToPage, arrived: float) -> None:
         """Take a word of the agent."""
-        if not isinstance(word, Pong):
-            self.news = arrived
+        if isinstance(word, Pong):
+            self.clock.saw(word, arrived)
+            return
+        self.news = arrived
         match word:
-            case Pong():
-                self.clock.saw(word, arrived)
             case Welcome():
                 self.welcome = word
             case State():
@@ -134,6 +136,8 @@ class Follower:
                 (self.spoken[-1].troubles if self.spoken else self.troubles).append(word.sentence)
             case Bye():
                 self.bye = word
+            case Switched() | Recognised():
+                pass
 
     def look(self, now: float) -> None:
         """See whether the ear heard what we wait for; called after every packet."""
