@@ -21,7 +21,7 @@ from stages.contracts import Source
 from stages.events import SAMPLE_RATE, Audio, Samples
 
 CLOSE_WITHIN = 1.5
-"""Seconds for aiortc to let go; with the two below it stays under the 3 s that ``Line`` promises."""
+"""Seconds for aiortc to let go; with those below it stays under the 3 s that ``Line`` promises."""
 ARRIVAL = 1.0
 """Seconds that a call which is over already waits for a caller who is still connecting."""
 FAREWELL = 0.2
