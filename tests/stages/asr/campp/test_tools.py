@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from agent.__main__ import run
-from stages.asr.campp.bench import Figures, ratio_vs_sherpa
+from stages.asr.campp.bench import (
+    Figures,
+    Ratio,
+    at_equal_streams,
+    best_of_both,
+    ratio_vs_sherpa,
+)
 from stages.asr.campp.graph import open_graph
 from tests.stages.asr.campp.conftest import TINY
 
@@ -57,9 +63,9 @@ def test_figures_that_are_none_are_refused(capsys: pytest.CaptureFixture[str]) -
     assert "'1,x' is no list of numbers" in capsys.readouterr().err
 
 
-def test_the_ratio_compares_equal_weights_at_equal_streams_only() -> None:
-    def row(engine: str, strides: str, batch: int, streams: float) -> Figures:
-        figures = (1, batch, 0.1, streams, 1.0, 1.0, 1.0, 0, 1.0)
+def test_the_ratio_compares_equal_weights_and_the_one_figure_is_the_least_flattering() -> None:
+    def row(engine: str, strides: str, batch: int, streams: float, threads: int = 1) -> Figures:
+        figures = (threads, batch, 0.1, streams, 1.0, 1.0, 1.0, 0, 1.0)
         return Figures(engine, "base", "int8", strides, *figures)
 
     rows = [
@@ -68,5 +74,14 @@ def test_the_ratio_compares_equal_weights_at_equal_streams_only() -> None:
         row("firstword", "1,2,2", 16, 99.0),
         row("sherpa-onnx", "1,1,1", 1, 15.0),
         row("sherpa-onnx", "1,1,1", 16, 12.0),
+        row("firstword", "1,1,1", 4, 18.0, threads=2),
+        row("sherpa-onnx", "1,1,1", 16, 10.0, threads=2),
+        row("firstword", "1,1,1", 16, 17.0, threads=4),  # nobody beside it
     ]
-    assert ratio_vs_sherpa(rows) == {"base int8, 1 thread": 2.5}
+    assert best_of_both(rows) == [
+        Ratio("base", "int8", 1, 16, 1, 2.0),
+        Ratio("base", "int8", 2, 4, 16, 1.8),
+    ]
+    assert at_equal_streams(rows) == [Ratio("base", "int8", 1, 16, 16, 2.5)]
+    assert ratio_vs_sherpa(rows) == 1.8
+    assert ratio_vs_sherpa(rows[:3]) is None
