@@ -28,7 +28,7 @@ THINKING_S = 20.0
 """Longest wait for anything from the LLM; plug-ins have shorter ones of their own."""
 VOICING_S = 8.0
 """Longest wait for the audio of a clause; then the voice is given up."""
-CLAUSE_S = 0.5
+CLAUSE_S = 0.25
 """How long the first words may wait for a mark that ends a clause, and more for the next."""
 
 SORRY = {

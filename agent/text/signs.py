@@ -38,10 +38,14 @@ def is_emoji(sign: str) -> bool:
 
 
 def weight(text: str) -> float:
-    """Return how much is said, in units of "enough to begin": 4 Han characters or 3 words."""
+    """Return how much is said, in units of "enough to begin": 4 Han characters or 3 words.
+
+    A contraction is two words: "I'm sorry," says as much as "I am sorry,", and a voice may begin.
+    """
     words = _WORD.findall(text)
     han = sum(1 for word in words if is_han(word[0]))
-    return han / 4 + (len(words) - han) / 3
+    joined = sum(word.count("'") + word.count("’") for word in words)
+    return han / 4 + (len(words) - han + joined) / 3
 
 
 def listed(words: str) -> frozenset[str]:
