@@ -35,6 +35,7 @@ from agent.profile import Profile
 from agent.replies import Replies
 from agent.timeline import TurnRecord
 from agent.toolbox.belt import Belt, open_belt
+from agent.toolbox.mcp import McpServers
 from agent.toolbox.tool import Broker
 from agent.turn import Turns
 from stages.contracts import Sink, Source
@@ -62,6 +63,7 @@ class Call:
         come_back_s: how long a lost caller may take to come back.
         cast: finds a character by its id and opens its stages; raises ``CallRefused``.
         broker: the MQTT broker that tools may ask, if there is one.
+        servers: the MCP servers whose tools there are.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Call:
     cast: Callable[[str], Awaitable[tuple[Profile, Stages]]] | None = None
     line: Line | None = None
     broker: Broker | None = None
+    servers: McpServers | None = None
     _turn: int = 1
     _reply: int = 1
     _over: bool = False
@@ -286,7 +289,8 @@ class Call:
         if not self.profile.tools:
             return None
         try:
-            return open_belt(self.profile.tools, self.profile.language, self)
+            found = self.servers.tools if self.servers else lambda choice: ()
+            return open_belt(self.profile.tools, self.profile.language, self, found)
         except ProfileError as error:
             self.tell(f"{self.profile.name} has no tools: {error.reason}")
             return None

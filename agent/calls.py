@@ -25,6 +25,7 @@ from agent.roster import Roster, same
 from agent.server import Started
 from agent.spans import Spans, open_spans
 from agent.timeline import TurnRecord
+from agent.toolbox.mcp import McpServers, open_mcp
 from agent.toolbox.tool import Broker
 from agent.trace import Traces, open_traces
 from agent.webrtc import IceSettings, WebRtcLine, answer
@@ -52,6 +53,7 @@ class CallHouse:
     watchers: Watchers = field(default_factory=Watchers)
     roster: Roster = field(default_factory=Roster)
     broker: Broker | None = None  # that tools may ask
+    servers: McpServers | None = None  # of MCP, whose tools there are
     _calls: dict[str, Call] = field(default_factory=dict)
     _lines: dict[str, list[WebRtcLine]] = field(default_factory=dict)  # by call, old ones too
     _since: dict[str, str] = field(default_factory=dict)  # by call: wall clock, ISO 8601
@@ -179,7 +181,7 @@ class CallHouse:
         line, answer_sdp = await answer(offer_sdp, self.ice)
         secret = secrets.token_urlsafe(24)
         call = Call(_name(), secret, profile, stages, self._keep, cast=self._cast)
-        call.broker = self.broker
+        call.broker, call.servers = self.broker, self.servers
         self._calls[call.name], self._lines[call.name] = call, [line]
         self._since[call.name] = datetime.now(UTC).isoformat(timespec="milliseconds")
         self.metrics.call_begun()
@@ -190,6 +192,8 @@ class CallHouse:
         """Find a character and open its stages."""
         try:
             profile = self.roster.get(profile_id)
+            if self.servers is not None:
+                await self.servers.connect(profile.tools)
             return profile, await self.engines.stages(profile)
         except ProfileError as error:
             raise CallRefused(400, error.reason) from error  # a page need not know our folders
@@ -274,10 +278,12 @@ async def open_calls(
         open_traces(traces) as kept,
         open_spans() as spans,
         open_engines(ModelStore(models)) as engines,
+        open_mcp() as servers,
         anyio.create_task_group() as tasks,
     ):
         house = CallHouse(limit, default_profile, ice, engines, kept, tasks, spans)
         tasks.start_soon(house.metrics.loop.run)
+        house.servers = servers
         tasks.start_soon(house.roster.watch, house.recast)
         yield house
         tasks.cancel_scope.cancel()

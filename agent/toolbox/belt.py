@@ -5,16 +5,24 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 from jsonschema import Draft202012Validator
+from referencing import Registry
 
 from agent.timeline import ToolUse
 from agent.toolbox.builtin import builtin
-from agent.toolbox.choice import BuiltinChoice, HttpChoice, MqttChoice, PythonChoice, ToolChoice
+from agent.toolbox.choice import (
+    BuiltinChoice,
+    HttpChoice,
+    McpChoice,
+    MqttChoice,
+    PythonChoice,
+    ToolChoice,
+)
 from agent.toolbox.remote import http_tool, mqtt_tool, python_tool
 from agent.toolbox.tool import Hands, Tool, ToolFailed
 from stages.events import ToolCall, ToolSpec
@@ -28,16 +36,32 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]+")
 _log = logging.getLogger(__name__)
 
 
-def open_belt(choices: Iterable[ToolChoice], language: str, hands: Hands) -> Belt:
+def open_belt(
+    choices: Iterable[ToolChoice],
+    language: str,
+    hands: Hands,
+    found: Callable[[McpChoice], Sequence[Tool]] = lambda choice: (),
+) -> Belt:
     """Make the tools that a profile chooses.
+
+    Args:
+        choices: the profile's.
+        language: of the answers of those that come along.
+        hands: what they may do to the call.
+        found: gives the tools of an MCP server that is open.
 
     Raises:
         ProfileError: an installed package does not bring one of them.
     """
-    return Belt({tool.name: tool for tool in (_made(one, language) for one in choices)}, hands)
+    tools: list[Tool] = []
+    for choice in choices:
+        tools += found(choice) if isinstance(choice, McpChoice) else [_made(choice, language)]
+    return Belt({tool.name: tool for tool in tools}, hands)
 
 
-def _made(choice: ToolChoice, language: str) -> Tool:
+def _made(
+    choice: BuiltinChoice | MqttChoice | HttpChoice | PythonChoice, language: str
+) -> Tool:
     match choice:
         case BuiltinChoice():
             return builtin(choice.name, language)
@@ -96,7 +120,9 @@ def _checked(tool: Tool, text: str) -> dict[str, Any]:
         arguments = json.loads(text or "{}")
     except (ValueError, RecursionError):
         raise ToolFailed(f"The arguments of {tool.name} were no JSON; nothing was done.") from None
-    error = next(Draft202012Validator(tool.parameters).iter_errors(arguments), None)
+    # an empty registry: a schema of a stranger's server has nothing fetched for it
+    checker = Draft202012Validator(tool.parameters, registry=Registry())
+    error = next(checker.iter_errors(arguments), None)
     if error is not None:
         reason = error.message[:300]
         raise ToolFailed(f"The arguments of {tool.name} were wrong, nothing was done: {reason}.")

@@ -7,7 +7,14 @@ from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 NAME = r"^[a-zA-Z_][a-zA-Z0-9_-]{0,63}$"
 NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
@@ -84,12 +91,30 @@ class PythonChoice(_Choice):
     name: str = Field(pattern=NAME)
 
 
+class McpChoice(_Choice):
+    """The tools of an MCP server: one that we start, or one that is asked over HTTP."""
+
+    kind: Literal["mcp"]
+    name: str = Field(pattern=NAME, description="for sentences about it")
+    command: tuple[str, ...] = Field(default=(), max_length=50, description="starts the server")
+    url: str = Field(default="", pattern=r"^(https?://[^\s]+)?$", max_length=1_000)
+    tools: tuple[str, ...] = Field(default=(), max_length=100, description="empty: all it has")
+    within_s: float = Field(default=5.0, gt=0, le=60, description="seconds a tool may take")
+    effect: bool = Field(default=True, description="they change something")
+
+    @model_validator(mode="after")
+    def _is_one(self) -> McpChoice:
+        if bool(self.command) == bool(self.url):
+            raise ValueError("needs a command, or a url, and not both")
+        return self
+
+
 def _short(data: Any) -> Any:
     return {"kind": "builtin", "name": data} if isinstance(data, str) else data
 
 
 ToolChoice: TypeAlias = Annotated[
-    BuiltinChoice | MqttChoice | HttpChoice | PythonChoice,
+    BuiltinChoice | MqttChoice | HttpChoice | PythonChoice | McpChoice,
     Field(discriminator="kind"),
     BeforeValidator(_short, json_schema_input_type=dict | str),
 ]

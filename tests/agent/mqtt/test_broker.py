@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import aiomqtt
@@ -13,13 +14,13 @@ from agent.__main__ import run
 from agent.errors import NotPossible
 from agent.mqtt import MqttSettings, open_mqtt
 from tests.agent.mqtt.following import BASE, ScriptedDesk
-from tests.conftest import missing
 from tests.servers.mosquitto import free_port
 
-try:
+pytestmark = pytest.mark.skipif(
+    find_spec("amqtt") is None, reason="pip install 'firstword[broker]'"
+)
+if find_spec("amqtt") is not None:
     from agent.mqtt.broker import open_broker
-except NotPossible as absent:
-    missing(str(absent))
 
 
 async def test_an_agent_is_followed_through_the_broker_that_came_along() -> None:
