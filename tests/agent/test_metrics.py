@@ -260,3 +260,16 @@ async def test_metrics_are_behind_the_token_where_there_is_one() -> None:
         assert response.headers["Content-Type"] == CONTENT_TYPE
         _, body, _ = await server.ask("GET", "/api/report", headers=headers)
         assert body == "<p>report</p>"
+
+
+def test_what_a_stage_counts_is_shown_with_whose_it_is() -> None:
+    metrics = Metrics()
+    open_stages = [
+        ("asr", "campp", 1, {"slots": 8.0, "packets_total": 12.0}),
+        ("asr", "campp", 2, {"slots": 4.0, "packets_total": 0.0}),
+    ]
+    metrics.watch_stages(lambda: open_stages)
+    assert value(metrics, "firstword_asr_slots", engine="campp", number="1") == 8
+    assert value(metrics, "firstword_asr_packets_total", engine="campp", number="1") == 12
+    open_stages[1][3]["packets_total"] = 5.0
+    assert value(metrics, "firstword_asr_packets_total", engine="campp", number="2") == 5

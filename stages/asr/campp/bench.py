@@ -27,7 +27,7 @@ from stages.events import SAMPLE_RATE, Samples
 
 PEER_STREAMS = 16
 
-QUICK_S = 1.5
+QUICK_S = 1.0
 """Seconds of work for a figure with ``--quick``."""
 
 ROUNDS = 5

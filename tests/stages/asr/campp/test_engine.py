@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import threading
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import anyio
 import numpy as np
@@ -16,7 +18,7 @@ from stages.asr.campp.engine import Engine
 from stages.asr.campp.features import Fbank
 from stages.asr.campp.graph import Graph
 from stages.asr.campp.steps import LogProbs
-from stages.errors import Unusable
+from stages.errors import Transient, Unusable
 from tests.stages.asr.campp.conftest import noise
 from tests.stages.asr.campp.listening import alone, windows_of
 
@@ -125,6 +127,64 @@ async def test_a_packet_of_the_wrong_shape_fails_its_own_call_only(
             tasks.start_soon(badly)
     np.testing.assert_allclose(results[0], alone(tiny, windows), atol=1e-4)
     assert engine.stats().failed == 4
+
+
+async def test_a_step_that_does_not_come_within_the_deadline_ends_its_own_call_only(
+    tiny: Graph, fbank: Fbank
+) -> None:
+    window = windows_of(tiny, fbank, noise(1))[0]
+    engine = Engine(tiny, slots=2, max_batch=2, max_wait=0.0, patience=0.05)
+    async with engine.seat() as seat:  # nobody runs the engine
+        with pytest.raises(Transient, match=r"the recogniser has not answered for 0\.05 s"):
+            await seat.step(window)
+        assert engine.stats().given_up == 1
+        assert engine.stats().queued == 0  # its packet waits no more, either
+    assert engine.stats().slots_taken == 0
+    async with running(tiny, slots=2) as well, well.seat() as seat:
+        assert (await seat.step(window)).shape == (4, 60)
+
+
+async def test_a_slot_whose_step_never_ends_is_not_lent_again_and_is_counted(
+    tiny: Graph, fbank: Fbank
+) -> None:
+    window = windows_of(tiny, fbank, noise(1))[0]
+    hung, release = threading.Event(), threading.Event()
+
+    class Hanging:
+        """A session whose first step does not come back until it is let go."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(tiny.session, name)
+
+        def run_with_iobinding(self, *arguments: object) -> None:
+            if not hung.is_set():
+                hung.set()
+                release.wait()
+            tiny.session.run_with_iobinding(*arguments)
+
+    engine = Engine(replace(tiny, session=Hanging()), 2, 2, max_wait=0.0, patience=0.1)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(engine.run)
+        try:
+            async with engine.seat() as seat:
+                with pytest.raises(Transient, match="has not answered"):
+                    await seat.step(window)
+                with pytest.raises(Transient, match="last packet of this call is still being"):
+                    await seat.step(window)
+            assert (engine.stats().slots_taken, engine.stats().slots_awaited) == (1, 1)
+            async with engine.seat():  # the other slot
+                with pytest.raises(Unusable, match="all 2 calls"):
+                    async with engine.seat():
+                        pass
+        finally:
+            release.set()
+        async with engine.seat() as seat:
+            with anyio.fail_after(5):
+                while engine.stats().slots_awaited:  # noqa: ASYNC110 (the engine tells nobody)
+                    await anyio.sleep(0.001)
+            assert (await seat.step(window)).shape == (4, 60)
+        assert engine.stats().slots_taken == 0
+        tasks.cancel_scope.cancel()
 
 
 @pytest.mark.timeout(120)

@@ -12,6 +12,7 @@ import pytest
 from stages.asr.campp.geometry import NotAModel
 from stages.asr.campp.graph import Graph, open_graph
 from stages.errors import UserError
+from tests.stages.asr.campp.conftest import TINY
 
 
 def test_the_tiny_model_is_what_it_says(tiny: Graph) -> None:
@@ -29,6 +30,24 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "shopping.onnx"
     file.write_text("milk, eggs")
     with pytest.raises(NotAModel, match="onnxruntime cannot load it"):
+        open_graph(file)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (b'"kernel":5', b'"kernel":7', r"\S+ has the shape \(.*\), its metadata says \("),
+        (b'"layers":[1,1,1]', b'"layers":[1,1,2]', r"its inputs are not those of a step: c\.3"),
+        (b'"positions":"relative"', b'"positions":"absolute"', "its inputs are not those of a step"),
+    ],
+)
+def test_a_file_whose_metadata_is_not_its_networks_is_refused(
+    tmp_path: Path, old: bytes, new: bytes, sentence: str
+) -> None:
+    whole, file = TINY.read_bytes(), tmp_path / "odd.onnx"
+    assert old in whole
+    file.write_bytes(whole.replace(old, new))
+    with pytest.raises(NotAModel, match=rf"odd\.onnx cannot be used.*: {sentence}"):
         open_graph(file)
 
 

@@ -193,6 +193,17 @@ async def test_a_call_slower_than_real_time_holds_nobody_up(tmp_path: Path) -> N
     assert slow[-1].text == other[-1].text
 
 
+async def test_a_call_faster_than_real_time_loses_nothing_and_fills_no_queue(
+    tmp_path: Path, tiny: Graph, fbank: Fbank
+) -> None:
+    samples = noise(40.1)
+    async with opened(tmp_path) as asr:
+        told = await heard(asr, spoken(samples, piece=len(samples)))
+        queued = asr.stats().queued_most
+    assert told[-1].text == await expected(tiny, fbank, samples)
+    assert queued == 1  # one packet of a call at a time, however fast it comes
+
+
 async def test_sound_that_is_none_ends_its_own_call_only(tmp_path: Path) -> None:
     async with opened(tmp_path) as asr:
         with pytest.RaisesGroup(Unusable, flatten_subgroups=True):
