@@ -7,7 +7,9 @@ import tempfile
 import warnings
 from pathlib import Path
 
+import numpy as np
 import onnx
+from onnx import numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
 from stages.asr.campp.geometry import METADATA_KEY, NotAModel, read, write
@@ -19,7 +21,8 @@ def quantise(source: Path, target: Path) -> None:
     Weights are signed: unsigned ones lose nearly the whole gain at batches of 8 and more.
     Only products with a two-dimensional constant are taken: per-channel ranges of a constant
     with more dimensions (the tables of positions) make a file that cannot run, and attention's
-    own products are better left alone.
+    own products are better left alone. Those tables lie in the file as bytes and are made
+    numbers again before they are used.
 
     Raises:
         NotAModel: the file was not exported by firstword, or is INT8 already.
@@ -31,6 +34,7 @@ def quantise(source: Path, target: Path) -> None:
         raise NotAModel(str(source), "it is INT8 already")
     products(source, target)
     copy = onnx.load(str(target))
+    pack_tables(copy)
     changed = write(geometry.model_copy(update={"weights": "int8"}), tokens)
     del copy.metadata_props[:]
     onnx.helper.set_model_props(copy, {**metadata, METADATA_KEY: changed[METADATA_KEY]})
@@ -60,6 +64,35 @@ def products(source: Path, target: Path) -> None:
     del copy.metadata_props[:]
     onnx.helper.set_model_props(copy, metadata)
     onnx.save(copy, str(target))
+
+
+def pack_tables(model: onnx.ModelProto) -> None:
+    """Store constants of three dimensions that products take in bytes, a scale a distance."""
+    graph = model.graph
+    taken = {node.input[1] for node in graph.node if node.op_type == "MatMul"}
+    for table in [entry for entry in graph.initializer if entry.name in taken]:
+        if len(table.dims) < 3 or table.data_type != onnx.TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(table)
+        scales = np.abs(values).max(axis=tuple(range(values.ndim - 1))) / 127
+        scales = np.maximum(scales, np.finfo(np.float32).tiny).astype(np.float32)
+        packed = np.rint(values / scales).astype(np.int8)
+        name = table.name
+        graph.initializer.remove(table)
+        graph.initializer.extend(
+            [
+                numpy_helper.from_array(packed, f"{name}.bytes"),
+                numpy_helper.from_array(scales, f"{name}.scales"),
+            ]
+        )
+        wide = onnx.helper.make_node(
+            "DequantizeLinear",
+            [f"{name}.bytes", f"{name}.scales"],
+            [name],
+            name=f"{name}.wide",
+            axis=values.ndim - 1,
+        )
+        graph.node.insert(0, wide)
 
 
 def left_alone(model: onnx.ModelProto) -> list[str]:

@@ -37,8 +37,8 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     ("old", "new", "sentence"),
     [
         (b'"kernel":5', b'"kernel":7', r"\S+ has the shape \(.*\), its metadata says \("),
-        (b'"layers":[1,1,1]', b'"layers":[1,1,2]', r"its inputs are not those of a step: c\.3"),
-        (b'"positions":"relative"', b'"positions":"absolute"', "its inputs are not those of a step"),
+        (b'"layers":[1,1,1]', b'"layers":[1,1,2]', r"its inputs are not those .*: c\.3"),
+        (b'"positions":"relative"', b'"positions":"absolute"', "its inputs are not those"),
     ],
 )
 def test_a_file_whose_metadata_is_not_its_networks_is_refused(

@@ -79,6 +79,17 @@ def test_int8_is_small_and_close_and_batches(tmp_path: Path) -> None:
     assert all(np.isfinite(row).all() for row in rows)
 
 
+def test_int8_keeps_no_large_table_in_four_bytes_a_number(tmp_path: Path) -> None:
+    quantise(TINY, tmp_path / "int8.onnx")
+    model = onnx.load(str(tmp_path / "int8.onnx"))
+    tables = [entry for entry in model.graph.initializer if entry.name.endswith(".bytes")]
+    assert tables
+    assert {entry.data_type for entry in tables} == {onnx.TensorProto.INT8}
+    taken = {node.input[1] for node in model.graph.node if node.op_type == "MatMul"}
+    wide = [entry.name for entry in model.graph.initializer if entry.name in taken]
+    assert wide == []
+
+
 def test_int8_weights_are_signed(tmp_path: Path) -> None:
     quantise(TINY, tmp_path / "int8.onnx")
     model = onnx.load(str(tmp_path / "int8.onnx"))
