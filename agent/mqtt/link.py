@@ -15,6 +15,7 @@ from anyio import to_thread
 from anyio.streams.memory import MemoryObjectSendStream
 
 from agent.desk import Desk
+from agent.mqtt.client import SteadyClient
 from agent.mqtt.commands import Commands
 from agent.mqtt.discovery import discovery
 from agent.mqtt.outbox import Letter, Outbox
@@ -119,7 +120,7 @@ class Link:
     async def _connection(self) -> None:
         context = await to_thread.run_sync(self.settings.tls_context)
         password = self.settings.password
-        client = aiomqtt.Client(
+        client = SteadyClient(
             self.settings.host,
             self.settings.port,
             username=self.settings.user,
