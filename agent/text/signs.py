@@ -42,10 +42,10 @@ def weight(text: str) -> float:
 
     A contraction is two words: "I'm sorry," says as much as "I am sorry,", and a voice may begin.
     """
-    words = _WORD.findall(text)
-    han = sum(1 for word in words if is_han(word[0]))
-    joined = sum(word.count("'") + word.count("’") for word in words)
-    return han / 4 + (len(words) - han + joined) / 3
+    found = words(text)
+    han = sum(1 for word in found if is_han(word[0]))
+    joined = sum(word.count("'") + word.count("’") for word in found)
+    return han / 4 + (len(found) - han + joined) / 3
 
 
 def listed(words: str) -> frozenset[str]:
@@ -55,4 +55,5 @@ def listed(words: str) -> frozenset[str]:
 
 def words(text: str) -> list[str]:
     """Return the words; a Han character counts as one."""
-    return _WORD.findall(text)
+    found: list[str] = _WORD.findall(text)
+    return found

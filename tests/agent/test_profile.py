@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from agent.errors import ProfileError
 from agent.profile import Profile, Shelf, merge, tree
 from agent.resources import folder
-from agent.turn_settings import TurnSettings
+from agent.turn_settings import PRESETS, TurnSettings
 from stages import registry
 from stages.events import Hearing, Message, Voice
 
@@ -69,7 +69,7 @@ def test_a_profile_becomes_what_the_stages_are_told(write: Write) -> None:
 def test_a_preset_comes_first_and_a_knob_beside_it_wins(write: Write) -> None:
     slow = Shelf(()).load(write("me", BARE + "turn: {preset: patient, cap_ms: 3000}"))
     knobs = slow.turn.settings
-    assert (knobs.doubtful_ms, knobs.cap_ms) == (1400, 3000)
+    assert (knobs.doubtful_ms, knobs.cap_ms) == (PRESETS["patient"]["doubtful_ms"], 3000)
     assert Shelf(()).load(write("me", BARE + "turn: quick")).turn.settings.cap_ms == 1200
 
 

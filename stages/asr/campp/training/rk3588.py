@@ -66,7 +66,7 @@ def _model(network: Network, file: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="firstword-rk3588-") as folder:
         raw, folded = Path(folder, "raw.onnx"), Path(folder, "folded.onnx")
         inputs = export.blank_inputs(geometry, batch=1)
-        export.to_onnx(step, inputs, raw, taken, given, batched=False)
+        export.to_onnx(step, inputs, raw, taken, given, free={})  # fixed shapes
         export.fold(raw, folded)
         model = onnx.load(str(folded))
     del model.metadata_props[:]
@@ -76,7 +76,8 @@ def _model(network: Network, file: Path) -> None:
 
 def _calibration(network: Network, corpus: Corpus, folder: Path) -> list[str]:
     """Walk through clips as a call would, and keep what goes into each step; one line a step."""
-    geometry, lines = network.geometry, []
+    geometry = network.geometry
+    lines: list[str] = []
     items = [item for item in corpus.items if not item.held and item.frames >= geometry.window]
     for item in items:
         frames = torch.from_numpy(corpus.frames(item).astype(np.float32))[None]
