@@ -92,4 +92,5 @@ def test_an_unknown_profile_lists_those_there_are(
     mine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["profiles", "show", "nobody"]) == BAD_INPUT
-    assert "there is no profile 'nobody'; there are: bare, campp, default," in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "there is no profile 'nobody'; there are: bare, campp, default," in said
