@@ -24,7 +24,7 @@ from agent.serving import own_agent
 from stages.events import Clause, Samples, Speech
 from stages.models import ModelStore
 
-QUESTIONS = ("Hi there, who are you?", "What is the capital of France?")
+QUESTIONS = ("What is your name?", "What is the capital of France?")
 READING_S = 9.0
 """How much of the human reading is said, at most: it is cut at the quietest spot before."""
 
