@@ -28,6 +28,7 @@ from agent.call import Call
 from agent.engines import Stages, open_engines
 from agent.messages import ReplyEnd, ToPage
 from agent.profile import Profile
+from agent.settled import settle
 from agent.timeline import TurnRecord
 from stages.events import SAMPLE_RATE, Samples
 from stages.models import ModelStore
@@ -98,6 +99,7 @@ async def _measure(calls: int, turns: int) -> Row:
         profile = Profile.model_validate(_PROFILE)
         stages = await engines.stages(profile)
         await _together(1, 1, profile, stages)  # imports and caches, before anything counts
+        settle()  # as the server does
         memory, cpu = process.memory_info().rss, process_time()
         begun = anyio.current_time()
         records = await _together(calls, turns, profile, stages)

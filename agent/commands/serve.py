@@ -19,6 +19,7 @@ from agent.profile import Profile, default_id, load, load_all
 from agent.report.page import fragment, style
 from agent.report.select import from_store
 from agent.server import Figures, ServeSettings, VoiceRoutes, serve, until_signal
+from agent.settled import settle
 from agent.webrtc import IceServer, IceSettings
 from stages.models import ModelStore
 
@@ -132,6 +133,7 @@ async def _serve(
         limit=options.max_calls, default_profile=options.profile, ice=ice
     ) as calls:
         await calls.warm(profile)
+        settle()
         figures = Figures(calls.metrics.text, _report, style())
         voices = VoiceRoutes(settings, Enrolment(calls.engines, profile))
         serving = partial(
