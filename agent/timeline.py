@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from pydantic import TypeAdapter
 
@@ -41,18 +41,7 @@ Mark: TypeAlias = Literal[
     "heard",
 ]
 
-MARKS: tuple[Mark, ...] = (
-    "speech_end",
-    "endpoint",
-    "asr_final",
-    "tool_called",
-    "tool_done",
-    "llm_first_token",
-    "llm_first_clause",
-    "tts_first_audio",
-    "playout_first",
-    "heard",
-)
+MARKS: tuple[Mark, ...] = get_args(Mark)
 """In the order of the critical path."""
 
 SPANS: Mapping[Mark, str] = {
