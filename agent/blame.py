@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from stages.errors import StageError, Unusable
+from stages.errors import StageError, Unusable, first_of
 
 
 @contextmanager
@@ -20,15 +20,10 @@ def blamed(stage: str) -> Iterator[None]:
     except* StageError:
         raise
     except* Exception as group:  # noqa: BLE001 - the edge to code that may be anybody's
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
+        error = first_of(group)
         raise Unusable(stage, f"it broke with {error!r}") from error
 
 
 def first_sentence(group: BaseExceptionGroup[StageError]) -> str:
     """Return the first failure of a group as a sentence."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return str(error)
+    return str(first_of(group))

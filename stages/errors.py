@@ -107,6 +107,13 @@ class Unusable(StageError):
     """A failure that would come again: a wrong key, an unknown model, a refused voice."""
 
 
+def first_of(error: BaseException) -> BaseException:
+    """Return the first error that is no group, of those that task groups have wrapped."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 def the_one(error: BaseException) -> FirstWordError | None:
     """Return the error of ours that task groups have wrapped; none if it is another, or several."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:

@@ -23,7 +23,7 @@ from agent.mqtt.reporter import Reporter
 from agent.mqtt.settings import MqttSettings
 from agent.mqtt.topics import OFFLINE, ONLINE, Topics
 from agent.toolbox.tool import ToolFailed
-from stages.errors import UserError
+from stages.errors import UserError, first_of
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 """Between two tries to connect: doubled each time, with up to half more by chance."""
@@ -185,9 +185,7 @@ class Link:
         return True
 
     def _tell(self, group: BaseExceptionGroup) -> None:
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
+        error = first_of(group)
         level = logging.DEBUG if self._warned else logging.WARNING
         _log.log(
             level,
