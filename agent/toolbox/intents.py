@@ -17,10 +17,13 @@ LONGEST = 80
 """Characters of what may be an order; a longer utterance is talk."""
 
 _TIME = re.compile(
-    r"(what('s| is) the (time|date)|what time is it|what day is (it|today)|tell me the time"
-    r"|几点|什么时间|几月几[号日]|星期几|今天几号)",
+    r"(?:what(?:'s| is) the (?:time|date)|what time is it|what day is (?:it|today)"
+    r"|tell me the time)"
+    r"(?: (?:right |just )?now| today| please|,)*[.!?]*$"
+    r"|^(?:请问|告诉我|你好|现在|今天|是|，)*(?:几点|什么时间|几月几[号日]|星期几|几号)了?[吗呢啊]?[。？！]?$",
     re.I,
 )
+"""Here and now only: the clock knows nothing of Tokyo or of tomorrow."""
 _BYE = re.compile(
     r"^(please )?(hang up|end (the|this) call)( now| please)?[.!。！]?$|挂(断|了)?电话", re.I
 )
