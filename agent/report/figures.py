@@ -111,6 +111,13 @@ class Figures:
     by_engine: tuple[Group, ...]  # named "asr moonshine"; total: of its own spans
     by_day: tuple[Group, ...]
 
+    @property
+    def extent(self) -> str:
+        """How much was measured, in words: ``12 turns in 1 call``."""
+        turns = "1 turn" if self.turns == 1 else f"{self.turns} turns"
+        calls = "1 call" if self.calls == 1 else f"{self.calls} calls"
+        return f"{turns} in {calls}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON knows it."""
         return asdict(self)

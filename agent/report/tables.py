@@ -56,7 +56,7 @@ def _harmless(value: object) -> object:
 
 def print_report(console: Console, name: str, figures: Figures) -> None:
     """Print the figures."""
-    console.print(Text(f"{name}: {figures.turns} turns in {figures.calls} calls", style="bold"))
+    console.print(Text(f"{name}: {figures.extent}", style="bold"))
     if figures.total is None:
         console.print("No turn here has a time; call the agent, or run: firstword demo")
     else:

@@ -24,7 +24,7 @@ def recorded(tmp_path: Path) -> Path:
 def test_the_figures_are_printed(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["report", "--from", str(recorded)]) == 0
     printed = capsys.readouterr().out
-    assert "run: 12 turns in 1 calls" in printed
+    assert "run: 12 turns in 1 call" in printed
     assert "endpoint" in printed
     assert "0 of 12 turns ended too early" in printed
 
