@@ -204,7 +204,7 @@ async def test_words_typed_as_the_caller_leaves_harm_nobody(tmp_path: Path) -> N
     async with calling(tmp_path, come_back_s=0.01) as running:
         await greeted(running)
         running.line.say(tone(2.0))
-        await anyio.sleep(0.2)  # an utterance is open now
+        await running.page.wait_for(Heard)  # an utterance is open now
         running.line.write(Say(text="bye"))
         running.line.leave()
         await running.end()
@@ -235,7 +235,7 @@ async def test_a_lost_caller_comes_back_to_the_same_conversation(tmp_path: Path)
         await greeted(running)
         running.line.write(Say(text=STORY))
         await running.page.wait_for(Playing, 2)
-        await anyio.sleep(0.2)
+        await running.page.wait_for(Reply, 3)  # its first clause is on its way to the ear
         running.line.leave()
         lost = await running.page.wait_for(ReplyEnd, 2)
         assert lost.interrupted
