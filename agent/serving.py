@@ -26,6 +26,8 @@ async def own_agent(
 ) -> AsyncIterator[str]:
     """Serve a profile on a free loopback port and give the address; it ends with the block.
 
+    It ends with this process, too, however that ends: its standard input does.
+
     Args:
         profile: the character's id.
         more: further arguments of ``firstword serve``.
@@ -34,10 +36,11 @@ async def own_agent(
     Raises:
         NotPossible: the server did not start.
     """
-    command = [sys.executable, "-m", "agent", "serve", "--port", "0", "--profile", profile, *more]
+    command = [sys.executable, "-m", "agent", "serve", "--port", "0", "--until-eof"]
+    command += ["--profile", profile, *more]
     environment = dict(os.environ) | ({"FIRSTWORD_STATE": str(state)} if state else {})
     async with await anyio.open_process(
-        command, stdout=subprocess.PIPE, stderr=None, env=environment
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=None, env=environment
     ) as process:
         try:
             yield await _address(process)

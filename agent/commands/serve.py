@@ -18,7 +18,7 @@ from agent.errors import NotPossible
 from agent.profile import Profile, default_id, load, load_all
 from agent.report.page import fragment, style
 from agent.report.select import from_store
-from agent.server import Figures, ServeSettings, VoiceRoutes, serve, until_signal
+from agent.server import Figures, ServeSettings, VoiceRoutes, end_with_input, serve, until_signal
 from agent.settled import settle
 from agent.webrtc import IceServer, IceSettings
 from stages.models import ModelStore
@@ -35,6 +35,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-calls", type=int, default=8, help="at a time (%(default)s)")
     parser.add_argument("--profile", default=default_id(), help="chosen at first (%(default)s)")
+    parser.add_argument(
+        "--until-eof", action="store_true", help="stop when standard input ends, too"
+    )
     add_ice(parser)
     mqtt.add(parser)
 
@@ -139,8 +142,12 @@ async def _serve(
         serving = partial(
             serve, settings, calls, load_all, started=_say, figures=figures, voices=voices
         )
-        async with mqtt.telling(options, calls):
-            return await until_signal(serving, calls)
+        async with mqtt.telling(options, calls), anyio.create_task_group() as tasks:
+            if options.until_eof:
+                tasks.start_soon(end_with_input)
+            code = await until_signal(serving, calls)
+            tasks.cancel_scope.cancel()
+    return code
 
 
 def _report(conditions: dict[str, str]) -> str:

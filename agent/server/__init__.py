@@ -20,7 +20,7 @@ from __future__ import annotations
 from agent.server.contract import Calls, ServeSettings, Started
 from agent.server.figures import Figures
 from agent.server.run import serve
-from agent.server.signals import until_signal
+from agent.server.signals import end_with_input, until_signal
 from agent.server.voices import VoiceRoutes
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "ServeSettings",
     "Started",
     "VoiceRoutes",
+    "end_with_input",
     "serve",
     "until_signal",
 ]

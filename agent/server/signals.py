@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -45,3 +47,13 @@ async def until_signal(serving: Callable[[], Coroutine[Any, Any, None]], calls: 
 async def _cancel_at_next(signals: AsyncIterator[signal.Signals], scope: anyio.CancelScope) -> None:
     await anext(signals)
     scope.cancel()
+
+
+async def end_with_input() -> None:
+    """Take the end of standard input for a signal to stop: who started this server is gone."""
+    source = sys.stdin.fileno()
+    while True:
+        await anyio.wait_readable(source)
+        if not os.read(source, 4096):
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
