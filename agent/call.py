@@ -51,7 +51,7 @@ CLOSE_S = 3.0
 BEHIND = 1_600
 """Pieces of audio (20 to 32 ms) that ASR may be behind; one that is further behind has stopped."""
 LOST = 2
-"""Failures of a recogniser in one turn that the caller is asked to bear."""
+"""Failures of a recogniser in a row, with nothing said between, that a caller is asked to bear."""
 TO_SAY = 16
 """Texts from outside that may wait for a moment in which nobody has the word."""
 
@@ -90,7 +90,7 @@ class Call:
     _casting: anyio.Lock = field(default_factory=anyio.Lock)
     _hearing: anyio.CancelScope = field(default_factory=anyio.CancelScope)  # of the ASR that runs
     _hears_anew: bool = False  # another ASR is wanted, at the next rest
-    _lost: tuple[int, int] = (0, 0)  # a turn, and how often its recogniser failed
+    _lost: tuple[int, int] = (0, 0)  # how much was said, and how often ASR failed since
 
     def __post_init__(self) -> None:
         self.history = History(self.profile.opening())
@@ -249,9 +249,10 @@ class Call:
                     self._ask_again(group)
 
     def _ask_again(self, group: BaseExceptionGroup[Transient]) -> None:
-        """Tell the caller that words were lost; too often in one turn, and the call is over."""
-        turn, count = self._lost
-        self._lost = (self.turns.turn, count + 1 if turn == self.turns.turn else 1)
+        """Tell the caller that words were lost; too often in a row, and the call is over."""
+        said = sum(message.role == "user" for message in self.history)
+        before, count = self._lost
+        self._lost = (said, count + 1 if said == before else 1)
         if self._lost[1] > LOST:
             raise group
         self.tell(f"{first_sentence(group)}; please say it again, or type it.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 from agent.errors import NotPossible
-from agent.prints import VoicePrint, identify, sameness, spoken
+from agent.prints import VOICED, VoicePrint, identify, sameness, spoken, voiced
+from agent.recordings import recording
 from agent.speakers import Clip, SpeakerBook, UnreadableBook, print_of
 from stages.audio import silence
 from stages.events import SAMPLE_RATE, Samples
@@ -136,6 +138,26 @@ async def test_clips_that_are_not_good_enough_are_refused_with_what_is_wanted() 
     assert "is too faint (-4" in await refusal(voice(200, 5, loud=0.006))
     assert "is distorted:" in await refusal(np.clip(voice(200, 5) * 20, -1, 1))
     assert "It seems to be noise, or silence" in await refusal(silence(5 * SAMPLE_RATE))
+
+
+@pytest.mark.parametrize("colour", [0.0, 0.5, 1.0])
+async def test_noise_of_any_colour_is_no_voice(colour: float) -> None:
+    spectrum = np.fft.rfft(np.random.default_rng(1).normal(0, 1, 6 * SAMPLE_RATE))
+    spectrum /= np.maximum(np.arange(len(spectrum)), 1) ** colour
+    noise = np.fft.irfft(spectrum)
+    told = await refusal((0.1 * noise / noise.std()).astype(np.float32))
+    assert re.fullmatch(
+        r"1\.wav is noise rather than a voice: \d+% of it has a pitch, and of speech 20% or more"
+        r" has\.",
+        told,
+    )
+
+
+@pytest.mark.speech
+def test_people_have_a_pitch(speech: Path) -> None:
+    for folder in ("sv", "zh"):
+        for file in sorted((speech / "dev" / folder).glob("*.flac")):
+            assert voiced(spoken(recording(file))) > VOICED, file.name
 
 
 async def test_two_voices_in_one_clip_are_noticed() -> None:

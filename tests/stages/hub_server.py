@@ -24,13 +24,14 @@ class Repository:
     kind: HubKind
     hub: Files
     repository: str = "acme/toy"
+    revision: str = ""  # the main branch
 
     @property
     def name(self) -> str:
         return f"{self.kind}:{self.repository}"
 
     def list_route(self, revision: str = "") -> str:
-        revision = revision or BRANCH[self.kind]
+        revision = revision or self.revision or BRANCH[self.kind]
         if self.kind == "huggingface":
             return f"/api/models/{self.repository}/revision/{revision}?blobs=true"
         return f"/api/v1/models/{self.repository}/repo/files?Revision={revision}&Recursive=false"
@@ -38,7 +39,8 @@ class Repository:
     def file_route(self, file: str) -> str:
         if self.kind == "huggingface":
             return f"/{self.repository}/resolve/{COMMIT}/{file}"
-        return f"/api/v1/models/{self.repository}/repo?Revision=master&FilePath={file}"
+        revision = self.revision or BRANCH[self.kind]
+        return f"/api/v1/models/{self.repository}/repo?Revision={revision}&FilePath={file}"
 
     def offer(self, files: dict[str, bytes]) -> None:
         """Give these files, and list them in the hub's own words."""

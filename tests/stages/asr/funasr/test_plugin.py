@@ -15,9 +15,8 @@ WITHOUT = "import sys; sys.modules['funasr'] = None; "
 
 def test_a_missing_package_is_named_with_the_line_that_brings_it() -> None:
     bare = {name: value for name, value in os.environ.items() if name != PYTHON}
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT + FIND], env=bare, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", WITHOUT + FIND]
+    done = subprocess.run(command, env=bare, capture_output=True, text=True, check=False)
     last = done.stderr.strip().splitlines()[-1]
     assert "the package funasr is not installed" in last
     assert last.endswith("Install it with: pip install 'firstword[funasr]'")
