@@ -138,23 +138,26 @@ async def test_of_two_people_only_the_owner_is_answered_and_can_talk_over_a_repl
     async with plugin.open(plugin.options(), store) as stage:
         enrolled = await print_of(stage, "Anna", [Clip("one", clip(speech, "dev/sv/pr_2.flac"))])
         await anyio.to_thread.run_sync(people.put, enrolled)
-        known = Profile.model_validate(profile | {"speakers": wishes})
+        known = Profile.model_validate(profile | {"vad": {"engine": "silero"}, "speakers": wishes})
         async with calling(tmp_path, known, knowing(people, stage=stage), store=store) as running:
             await running.page.wait_for(ReplyEnd)
-            for person, count in ((stranger, 1), (owner, 2)):
-                running.line.say(person[: 3 * SAMPLE_RATE])
-                running.line.say(silence(3 * SAMPLE_RATE))
-                await running.page.wait_for(Recognised, count)
+            running.line.say(stranger[: 3 * SAMPLE_RATE])
+            running.line.say(silence(3 * SAMPLE_RATE))
+            await running.page.wait_for(Recognised)
+            assert len(running.page.all(ReplyEnd)) == 1
+            running.line.say(owner[: 4 * SAMPLE_RATE])
+            running.line.say(silence(3 * SAMPLE_RATE))
             await running.page.wait_for(ReplyEnd, 2)
-            running.line.write(Say(text=STORY))
+            running.line.write(Say(text=" and ".join([STORY] * 4)))
             await running.page.wait_for(Playing, 3)
-            running.line.say(stranger[: 2 * SAMPLE_RATE])
-            running.line.say(silence(SAMPLE_RATE // 2))
+            running.line.say(stranger[: 3 * SAMPLE_RATE // 2])
+            running.line.say(silence(2 * SAMPLE_RATE))
             running.line.say(owner[: 3 * SAMPLE_RATE])
             await running.page.wait_for(Flush)
             assert (await running.page.wait_for(ReplyEnd, 3)).interrupted
     names = [one.name for one in running.page.all(Recognised)]
-    assert names[:2] == ["", "Anna"]
+    assert names[0] == ""
+    assert "Anna" in names
     assert len(running.page.all(Flush)) == 1
 
 

@@ -159,7 +159,10 @@ async def test_every_pause_has_its_final_even_one_of_an_utterance_that_is_over(
     assert [(word.utterance, word.upto) for word in finals] == [(9, 100), (1, 8000), (1, 9)]
 
 
-async def test_four_calls_stay_real_time_and_the_fifth_is_refused(tiny: Path, speech: Path) -> None:
+async def test_four_calls_are_heard_at_once_and_the_fifth_is_refused(
+    asr: FunasrAsr, speech: Path
+) -> None:
+    """That four stay real time is shown by callers, in tests/web/test_funasr.py."""
     begin, *rest = utterance(speech_of(speech))
     finals: list[str] = []
 
@@ -174,21 +177,21 @@ async def test_four_calls_stay_real_time_and_the_fifth_is_refused(tiny: Path, sp
             task_status.started(give)
             finals.extend([word.text async for word in words if word.final])
 
-    async with opened(tiny, calls=4) as asr:
-        async with anyio.create_task_group() as tasks:
-            lines = [await tasks.start(call, asr) for _ in range(4)]
-            assert asr.calls == 4
-            refusal = pytest.RaisesExc(
-                Unusable, match="4 calls are being recognised, and this machine keeps up with no"
-            )
-            with pytest.RaisesGroup(refusal, flatten_subgroups=True):
-                await heard(asr, [])
-            async with anyio.create_task_group() as feeding:
-                for line in lines:
-                    feeding.start_soon(_all, line, rest)
-        assert asr.calls == 0
-        assert asr.skipped <= 4  # fed so fast, partials may go without
-        await heard(asr, utterance(noise(0.5)))  # and now there is room again
+    four = FunasrAsr(asr.options, asr.streaming, asr.offline, capacity=4)
+    async with anyio.create_task_group() as tasks:
+        lines = [await tasks.start(call, four) for _ in range(4)]
+        assert four.calls == 4
+        refusal = pytest.RaisesExc(
+            Unusable, match="4 calls are being recognised, and this machine keeps up with no"
+        )
+        with pytest.RaisesGroup(refusal, flatten_subgroups=True):
+            await heard(four, [])
+        async with anyio.create_task_group() as feeding:
+            for line in lines:
+                feeding.start_soon(_all, line, rest)
+    assert four.calls == 0
+    assert four.skipped <= 4  # fed so fast, partials may go without
+    await heard(four, utterance(noise(0.5)))  # and now there is room again
     assert len(finals) == 4
     assert len(set(finals)) == 1
 
