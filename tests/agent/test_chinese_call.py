@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -123,6 +124,22 @@ async def test_a_server_that_is_not_there_refuses_the_call_with_a_sentence(
     async with open_engines(ModelStore(tmp_path)) as engines:
         with pytest.raises(Transient, match=r"no FunASR server answers at ws://127\.0\.0\.1:9/"):
             await engines.stages(profile(tmp_path, text))
+
+
+@pytest.mark.parametrize("document", ["funasr.md", "speakers.md"])
+def test_every_character_of_the_documentation_can_be_read(
+    tmp_path: Path, document: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PYTHON, sys.executable)
+    root = Path(__file__).resolve().parents[2]
+    text = (root / "docs" / document).read_text("utf-8")
+    examples = re.findall(r"```yaml\n(extends: .*?)```", text, re.DOTALL)
+    assert examples
+    for example in examples:
+        loaded = profile(tmp_path, example)
+        for section in loaded.KINDS:
+            if loaded.choice(section) is not None:
+                loaded.chosen(section)
 
 
 @pytest.mark.timeout(300)  # importing FunASR alone takes 10 to 40 s

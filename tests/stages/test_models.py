@@ -384,3 +384,29 @@ def test_the_command_says_how_to_get_a_model(tmp_path: Path) -> None:
     verified = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert verified.returncode == 2
     assert "firstword models pull silero-vad" in verified.stdout
+
+
+def test_the_command_lists_what_lies_on_hubs_and_forgets_what_came(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "agent", "models"]
+    env = os.environ | {"FIRSTWORD_MODELS": str(tmp_path), "COLUMNS": "300"}
+    listed = subprocess.run(
+        [*command, "list"], capture_output=True, text=True, check=True, env=env
+    )
+    rows = {line.split()[0]: line for line in listed.stdout.splitlines() if line.strip()}
+    assert "28.0" in rows["campplus-zh-cn"]
+    assert "modelscope iic/speech_campplus_sv_zh-cn_16k-common" in rows["campplus-zh-cn"]
+    assert " ? " in rows["paraformer-zh-streaming"]
+    record = tmp_path / ".records" / "paraformer-zh-streaming.json"
+    record.parent.mkdir()
+    record.write_text("not as it was written")
+    again = subprocess.run([*command, "list"], capture_output=True, text=True, check=True, env=env)
+    assert "corrupt" in again.stdout
+    gone = subprocess.run(
+        [*command, "forget", "paraformer-zh-streaming"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=env,
+    )
+    assert gone.stdout == "paraformer-zh-streaming is forgotten\n"
+    assert not record.exists()

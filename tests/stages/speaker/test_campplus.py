@@ -140,3 +140,37 @@ def test_a_file_that_holds_code_is_refused_and_the_code_is_not_run(
         convert(weights, tmp_path / "out")
     assert not ran.exists()
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_command_converts_a_folder_and_a_voice_is_enrolled_with_it(
+    tiny: Path, tmp_path: Path, speech: Path
+) -> None:
+    environment = os.environ | {
+        "FIRSTWORD_MODELS": str(tmp_path / "models"),
+        "FIRSTWORD_STATE": str(tmp_path / "state"),
+    }
+
+    def speaker(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "agent", "speaker", *map(str, arguments)]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False
+        )
+
+    converted = speaker("convert", tiny / "speaker")
+    assert converted.stdout == f"CAM++ is ready in {tmp_path / 'models' / 'campplus'}\n"
+    voice = speech / CLIPS[0]
+    made = speaker("enrol", "--engine", "campplus", "小美", voice)
+    assert made.returncode == 0, made.stderr
+    assert "小美" in (listed := speaker("list").stdout)
+    assert "campplus" in listed
+
+
+def test_a_name_that_the_store_does_not_know_is_a_sentence(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "agent", "speaker", "convert", "campplus-fr"]
+    environment = os.environ | {"FIRSTWORD_MODELS": str(tmp_path)}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "The model 'campplus-fr' is not here: FirstWord knows no such model" in done.stderr
+    assert "Traceback" not in done.stderr
