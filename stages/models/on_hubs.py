@@ -1,9 +1,10 @@
 """Models that lie on hubs only: FunASR's recognisers, and CAM++.
 
-The hashes are those that the hubs' pages show for these files, seen alike in several public
-projects; the files themselves have not been had here. Where none is given, the hub's word at the
-first pull is recorded. These files are PyTorch's: they are read with ``weights_only``, by the
-process that has FunASR, and never by the agent.
+The hashes are those by which several public projects pin these files (for the Chinese CAM++ and
+SenseVoice a page of Hugging Face shows the same; the one of VoxCeleb was seen in one project only);
+the files themselves have not been had here. Where none is given, the hub's word at the first pull
+is recorded. These files are PyTorch's: they are read with ``weights_only``, by the process that
+has FunASR, and never by the agent.
 """
 
 from __future__ import annotations
