@@ -39,7 +39,7 @@ from agent.toolbox.mcp import McpServers
 from agent.toolbox.tool import Broker
 from agent.turn import Turns
 from stages.contracts import Sink, Source
-from stages.errors import StageError
+from stages.errors import StageError, Transient
 from stages.events import AsrInput, Audio, Transcript, VadFrame
 
 _log = logging.getLogger(__name__)
@@ -50,6 +50,8 @@ CLOSE_S = 3.0
 """How long letting go of a line may take; a line's own deadline is shorter."""
 BEHIND = 1_600
 """Pieces of audio (20 to 32 ms) that ASR may be behind; one that is further behind has stopped."""
+LOST = 2
+"""Failures of a recogniser in a row, with nothing said between, that a caller is asked to bear."""
 TO_SAY = 16
 """Texts from outside that may wait for a moment in which nobody has the word."""
 
@@ -88,6 +90,7 @@ class Call:
     _casting: anyio.Lock = field(default_factory=anyio.Lock)
     _hearing: anyio.CancelScope = field(default_factory=anyio.CancelScope)  # of the ASR that runs
     _hears_anew: bool = False  # another ASR is wanted, at the next rest
+    _lost: tuple[int, int] = (0, 0)  # how much was said, and how often ASR failed since
 
     def __post_init__(self) -> None:
         self.history = History(self.profile.opening())
@@ -232,14 +235,27 @@ class Call:
         source: MemoryObjectReceiveStream[AsrInput],
         sink: MemoryObjectSendStream[Transcript],
     ) -> None:
+        """Recognise; again where another character listens, or where it failed for a moment."""
         async with source, sink:
-            while True:
+            again = True
+            while again:
                 self._hears_anew, self._hearing = False, anyio.CancelScope()
-                with self._hearing as scope, blamed("asr"):
-                    async with source.clone() as heard, sink.clone() as words:
-                        await self.stages.asr.run(self.profile.asr.hearing, heard, words)
-                if not scope.cancelled_caught:
-                    return
+                try:
+                    with self._hearing as scope, blamed("asr"):
+                        async with source.clone() as heard, sink.clone() as words:
+                            await self.stages.asr.run(self.profile.asr.hearing, heard, words)
+                    again = scope.cancelled_caught
+                except* Transient as group:
+                    self._ask_again(group)
+
+    def _ask_again(self, group: BaseExceptionGroup[Transient]) -> None:
+        """Tell the caller that words were lost; too often in a row, and the call is over."""
+        said = sum(message.role == "user" for message in self.history)
+        before, count = self._lost
+        self._lost = (said, count + 1 if said == before else 1)
+        if self._lost[1] > LOST:
+            raise group
+        self.tell(f"{first_sentence(group)}; please say it again, or type it.")
 
     async def _warm(self) -> None:
         try:

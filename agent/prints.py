@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from agent.errors import NotPossible
 from stages.audio import level, milliseconds_in, samples_in
@@ -22,6 +23,13 @@ CLIP_S, TOTAL_S = 1.5, 4.0
 FAINT = 10 ** (-42 / 20)
 CLIPPED = 0.01
 """Share of samples at full scale, at most."""
+VOICED = 0.2
+"""Share of the speech that must have a pitch: people's has a third and more, noise next to none."""
+PITCH_HZ = (70, 400)
+PITCHED = 0.6
+"""Likeness of a piece of sound to itself one period later, from which it has a pitch."""
+PERIODS = samples_in(40)
+"""Samples in which a pitch is looked for."""
 LOOK, STEP = 2 * SAMPLE_RATE, SAMPLE_RATE
 """Samples of the pieces by which a change of voice is looked for."""
 
@@ -79,6 +87,28 @@ def spoken(samples: Samples) -> Samples:
     return kept
 
 
+def voiced(speech: Samples) -> float:
+    """Return the share of speech that has a pitch, by its autocorrelation, 0..1."""
+    if len(speech) < PERIODS:
+        return 0.0
+    window = np.hanning(PERIODS).astype(np.float32)
+    frames = np.lib.stride_tricks.sliding_window_view(speech, PERIODS)[:: PERIODS // 2]
+    centred = (frames - frames.mean(axis=1, keepdims=True)) * window
+    likeness = _to_itself(centred) / _to_itself(window[None])
+    low, high = SAMPLE_RATE // PITCH_HZ[1], SAMPLE_RATE // PITCH_HZ[0]
+    before, here, after = (likeness[:, low + k : high + k] for k in (-1, 0, 1))
+    peaks = np.where((here > before) & (here >= after), here, 0.0)  # a rumble only falls off
+    return float(np.mean(peaks.max(axis=1) > PITCHED))
+
+
+def _to_itself(frames: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return the autocorrelation of frames, 1 at no delay."""
+    power = np.abs(np.fft.rfft(frames, 2 * PERIODS)) ** 2
+    products = np.fft.irfft(power)[:, :PERIODS]
+    found: npt.NDArray[np.float64] = products / np.maximum(products[:, :1], 1e-12)
+    return found
+
+
 def mean(prints: Sequence[Print]) -> Print:
     """Return the print in the middle of several."""
     middle = np.mean(np.stack(list(prints)), axis=0)
@@ -101,7 +131,7 @@ def sameness(prints: Sequence[Print]) -> float:
 
 
 def check_clip(name: str, samples: Samples, speech: Samples) -> None:
-    """Refuse a clip that is too short, too faint or distorted.
+    """Refuse a clip that is too short, too faint, no voice, or distorted.
 
     Args:
         name: of the clip, for the sentence.
@@ -122,6 +152,12 @@ def check_clip(name: str, samples: Samples, speech: Samples) -> None:
         raise NotPossible(
             f"{name} is too faint ({decibels:.0f} dB under full scale); speak closer to the"
             " microphone, or record it louder."
+        )
+    pitched = voiced(speech)
+    if pitched < VOICED:
+        raise NotPossible(
+            f"{name} is noise rather than a voice: {pitched:.0%} of it has a pitch, and of speech"
+            f" {VOICED:.0%} or more has."
         )
     clipped = float(np.mean(np.abs(samples) > 0.99))
     if clipped > CLIPPED:

@@ -32,8 +32,15 @@ def add(parser: argparse.ArgumentParser) -> None:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("list", help="show every model, its size, licence, source and state")
     pull = verbs.add_parser("pull", help="bring models (default: all that run without a service)")
-    pull.add_argument("names", nargs="*", metavar="NAME", help="models to bring")
+    pull.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="models to bring; any of a hub is modelscope:OWNER/NAME or huggingface:OWNER/NAME",
+    )
     pull.add_argument("--profile", metavar="ID", help="bring what this profile needs")
+    forget = verbs.add_parser("forget", help="remove models, and what is recorded of them")
+    forget.add_argument("names", nargs="+", metavar="NAME", help="models to remove")
     verify = verbs.add_parser("verify", help="read model files again and compare their SHA-256")
     verify.add_argument("names", nargs="*", metavar="NAME", help="models (default: those here)")
 
@@ -54,6 +61,11 @@ def run(options: argparse.Namespace) -> int:
             names += _needed(options.profile) if options.profile else []
             bring(store, list(dict.fromkeys(names)), out)
             return 0
+        case "forget":
+            for name in options.names:
+                store.forget(name)
+                out.print(f"{name} is forgotten", highlight=False)
+            return 0
         case _:
             return _verify(store, options.names, out)
 
@@ -63,10 +75,13 @@ def _list(store: ModelStore, out: Console) -> int:
     for heading in ("NAME", "MB", "LICENCE", "SOURCE", "STATE", "WHAT IT DOES"):
         justify: Literal["left", "right"] = "right" if heading == "MB" else "left"
         table.add_column(heading, justify=justify, no_wrap=heading in ("NAME", "STATE"))
-    for model in store.catalogue.values():
-        state = _LOOK[store.state(model.name)]
-        size = f"{model.size / _MEGABYTE:.1f}"
-        table.add_row(model.name, size, model.licence, str(model.source), state, model.summary)
+    for name in store.names():
+        state = store.state(name)
+        model = store.model(name) if state != "corrupt" else store.known(name)
+        size = f"{model.size / _MEGABYTE:.1f}" if model.files else "?"
+        table.add_row(
+            model.name, size, model.licence, str(model.source), _LOOK[state], model.summary
+        )
     out.print(table)
     return 0
 
@@ -112,7 +127,7 @@ def _bar(bars: Progress, model: Model) -> TaskID:
 
 
 def _verify(store: ModelStore, names: list[str], out: Console) -> int:
-    chosen = names or [name for name in store.catalogue if store.state(name) != "missing"]
+    chosen = names or [name for name in store.names() if store.state(name) != "missing"]
     broken = 0
     for name in chosen:
         try:

@@ -49,7 +49,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         one.add_argument("--profile", default=default_id(), metavar="ID", help="(%(default)s)")
         one.add_argument("--engine", metavar="NAME", help=f"(the profile's, or {ENGINE})")
     convert = verbs.add_parser("convert", help="make FunASR's CAM++ ready for use")
-    convert.add_argument("source", nargs="?", metavar="DIR", help="by default from the hub")
+    convert.add_argument(
+        "source",
+        nargs="?",
+        metavar="SOURCE",
+        help="a folder with the weights, or a name of 'firstword models list' (campplus-zh-cn)",
+    )
     convert.add_argument("--out", type=Path, metavar="FOLDER", help="by default the model store")
 
 

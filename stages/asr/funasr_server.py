@@ -76,6 +76,13 @@ class FunasrServerAsr:
         self._http = http
         self._tls = _tls(options)
 
+    def figures(self) -> dict[str, float]:
+        """Return counters for operators."""
+        return {
+            "finals_unanswered_total": self.unanswered,
+            "connections_broken_total": self.broken,
+        }
+
     async def run(
         self, hearing: Hearing, source: Source[AsrInput], sink: Sink[Transcript]
     ) -> None:

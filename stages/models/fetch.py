@@ -28,18 +28,34 @@ class WrongFile(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """One file to bring: ``size`` in bytes, ``part`` is where it grows until it is whole."""
+    """One file to bring.
+
+    Attributes:
+        url: where it is to be had.
+        part: where it grows until it is whole.
+        size: in bytes.
+        sha256: hexadecimal; empty where only ``git`` is known.
+        git: what git calls a file of this content (SHA-1 of a header and the content).
+        by: who says so, for sentences.
+    """
 
     url: str
     part: Path
     size: int
     sha256: str
+    git: str = ""
+    by: str = "the catalogue"
 
 
-def client(certificates: str | None = None) -> httpx.AsyncClient:
-    """Return an HTTP client; ``certificates`` is a bundle to trust instead of the usual one."""
+def client(certificates: str | None = None, silence: float = SILENCE) -> httpx.AsyncClient:
+    """Return an HTTP client.
+
+    Args:
+        certificates: a bundle to trust instead of the usual one.
+        silence: seconds without a byte after which the other side counts as gone.
+    """
     verify = ssl.create_default_context(cafile=certificates) if certificates else True
-    return httpx.AsyncClient(follow_redirects=True, timeout=SILENCE, verify=verify)
+    return httpx.AsyncClient(follow_redirects=True, timeout=silence, verify=verify)
 
 
 async def fetch(http: httpx.AsyncClient, wanted: Download, told: Callable[[int], None]) -> None:
@@ -62,9 +78,9 @@ async def fetch(http: httpx.AsyncClient, wanted: Download, told: Callable[[int],
             if idle >= TRIES:
                 raise
             await anyio.sleep(0.5 * idle)
-    if await to_thread.run_sync(sha256_of, wanted.part) != wanted.sha256:
+    if not await to_thread.run_sync(_is, wanted):
         await to_thread.run_sync(wanted.part.unlink)
-        raise WrongFile(f"{wanted.url} is not the file that the catalogue knows")
+        raise WrongFile(f"{wanted.url} is not the file that {wanted.by} knows")
 
 
 async def _stream(
@@ -90,7 +106,7 @@ async def _stream(
                 await to_thread.run_sync(file.close)
     if have > wanted.size:
         await to_thread.run_sync(wanted.part.unlink)
-        raise WrongFile(f"{wanted.url} is larger than the catalogue says")
+        raise WrongFile(f"{wanted.url} is larger than {wanted.by} says")
     if have < wanted.size:
         raise httpx.RemoteProtocolError(f"{wanted.url} ended after {have} bytes")
 
@@ -105,6 +121,19 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def _is(wanted: Download) -> bool:
+    if wanted.sha256:
+        return sha256_of(wanted.part) == wanted.sha256
+    return git_id_of(wanted.part) == wanted.git
+
+
+def git_id_of(path: Path) -> str:
+    """Return what git calls a file of this content, hexadecimal; for small files."""
+    content = path.read_bytes()
+    header = f"blob {len(content)}\0".encode()
+    return hashlib.sha1(header + content, usedforsecurity=False).hexdigest()
 
 
 def sha256_of(path: Path) -> str:

@@ -17,7 +17,7 @@ import anyio
 from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
-from stages.models.catalogue import Wheel
+from stages.models.shapes import Wheel
 
 PATIENCE = 120.0
 """Seconds that pip may look for a wheel."""

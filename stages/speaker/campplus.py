@@ -1,4 +1,4 @@
-"""CAM++: who speaks, as 192 numbers, by the network that FunASR and 3D-Speaker publish.
+"""CAM++: who speaks, as 192 numbers, by a network that FunASR and 3D-Speaker publish.
 
 FunASR brings the weights as a PyTorch file; ``firstword speaker convert`` makes of it the ONNX
 file that runs here, with a note beside it that says where it came from. Only that file is loaded.
@@ -27,8 +27,8 @@ from stages.models.fetch import sha256_of
 from stages.onnx import Network
 from stages.threads import Workers
 
-HUB = "iic/speech_campplus_sv_zh-cn_16k-common"
-"""Where the Chinese network of 200,000 speakers lies: on ModelScope, under Apache-2.0."""
+WEIGHTS = "campplus-zh-cn"
+"""What the model store calls the weights that are converted unless others are named."""
 FILE, NOTE = "campplus.onnx", "campplus.json"
 DIMENSIONS, BANDS = 192, 80
 MOST = 10 * SAMPLE_RATE

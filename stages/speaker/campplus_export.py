@@ -1,4 +1,4 @@
-"""Run by the Python that has FunASR: ``campplus_export.py SOURCE OUT`` writes CAM++ as ONNX.
+"""Run by the Python that has FunASR: ``campplus_export.py FOLDER OUT`` writes CAM++ as ONNX.
 
 It imports nothing of ours. What it made, or why not, is one line of JSON on stdout.
 """
@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,30 +22,14 @@ class Refused(Exception):
     """It cannot be done; the text is the reason."""
 
 
-def weights_of(source: str) -> Path:
-    """Return the file with the weights, fetched from the hub if it is no folder."""
-    folder = Path(source).expanduser()
+def weights_of(folder: Path) -> Path:
+    """Return the file with the weights."""
     if not folder.is_dir():
-        if source.startswith((".", "/", "~")):
-            raise Refused(f"there is no folder {source}")
-        folder = fetched(source)
+        raise Refused(f"there is no folder {folder}")
     found = [*sorted(folder.glob("*.bin")), *sorted(folder.glob("*.pt"))]
     if not found:
         raise Refused(f"{folder} holds no weights: no .bin and no .pt file")
     return found[0]
-
-
-def fetched(source: str) -> Path:
-    """Bring a model of the hub."""
-    try:
-        from modelscope.hub.snapshot_download import (  # type: ignore[import-not-found,unused-ignore]
-            snapshot_download,
-        )
-
-        return Path(snapshot_download(source))
-    except Exception as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise Refused(f"the hub did not give {source!r} ({first})") from error
 
 
 def network(weights: Path) -> Any:
@@ -55,10 +40,15 @@ def network(weights: Path) -> Any:
         from funasr.models.campplus.model import CAMPPlus
     except ImportError as error:
         raise Refused(f"FunASR cannot be imported ({error})") from error
-    given = torch.load(weights, map_location="cpu", weights_only=True)
+    try:
+        given = torch.load(weights, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise Refused(f"{weights} is no file of weights alone, and is not loaded") from error
     for wrapping in ("state_dict", "model"):
         given = given.get(wrapping, given)
-    made = CAMPPlus(feat_dim=BANDS, embedding_size=DIMENSIONS)
+    last = given.get("xvector.dense.linear.weight")
+    size = DIMENSIONS if last is None else len(last)  # 192, and 512 where VoxCeleb taught it
+    made = CAMPPlus(feat_dim=BANDS, embedding_size=size)
     try:
         made.load_state_dict(given, strict=True)
     except RuntimeError as error:
@@ -68,9 +58,9 @@ def network(weights: Path) -> Any:
     return made.eval()
 
 
-def export(source: str, out: Path) -> dict[str, str]:
+def export(folder: Path, out: Path) -> dict[str, str]:
     """Write the network; return the SHA-256 of its weights."""
-    weights = weights_of(source)
+    weights = weights_of(folder)
     import torch
 
     made = network(weights)
@@ -91,11 +81,11 @@ def export(source: str, out: Path) -> dict[str, str]:
     return {"sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
 
 
-def main(source: str, out: str) -> None:
+def main(folder: str, out: str) -> None:
     """Export, and say how it went."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            said = export(source, Path(out))
+            said = export(Path(folder), Path(out))
     except Refused as error:
         said = {"refused": str(error)}
     except ImportError as error:

@@ -1,4 +1,9 @@
-"""Makes the ONNX file of CAM++ from FunASR's weights; the work is done where FunASR is."""
+"""Makes the ONNX file of CAM++ from published weights; the work is done where FunASR is.
+
+The weights come from a folder, or through the model store, which verifies them. They are a file of
+PyTorch's; only the exporter reads it (with ``weights_only``), and later only the ONNX file is
+loaded.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +14,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anyio
+
 from stages.errors import PluginUnavailable
 from stages.models import ModelStore
 from stages.models.fetch import sha256_of
-from stages.speaker.campplus import FILE, HUB, NOTE, CampplusOptions, folder_of, load
+from stages.speaker.campplus import FILE, NOTE, WEIGHTS, CampplusOptions, folder_of, load
 
 PYTHON = "FIRSTWORD_FUNASR_PYTHON"
 """Environment variable: the interpreter that has FunASR, where it is not the agent's own."""
@@ -22,24 +29,49 @@ PATIENCE_S = 1800
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    parser.add_argument("source", nargs="?", default="", metavar="DIR")
+    parser.add_argument("source", nargs="?", default="", metavar="SOURCE")
     parser.add_argument("--out", type=Path, metavar="FOLDER")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Convert, check and keep a network.
+    """Bring, convert, check and keep a network.
 
     Raises:
         PluginUnavailable: FunASR is not there, or the weights are not as they must be.
+        ModelPullFailed: the hub does not give them.
     """
-    folder = options.out or folder_of(CampplusOptions(), ModelStore())
-    convert(options.source or HUB, folder)
+    store = ModelStore()
+    folder = options.out or folder_of(CampplusOptions(), store)
+    source = options.source or WEIGHTS
+    if Path(source).expanduser().is_dir() or source.startswith((".", "/", "~")):
+        convert(Path(source).expanduser(), folder)
+    else:
+        convert_stored(store, source, folder)
     print(f"CAM++ is ready in {folder}")  # noqa: T201 - what the command is for
     return 0
 
 
-def convert(source: str, folder: Path) -> None:
+def convert_stored(store: ModelStore, name: str, folder: Path) -> None:
+    """Convert weights that the model store knows by name, pulling them first.
+
+    Raises:
+        ModelMissing: a name that nobody knows.
+        ModelPullFailed: the hub does not give them.
+        PluginUnavailable: FunASR is not there, or the weights are not as they must be.
+    """
+    model = store.known(name)
+    anyio.run(store.pull, [name])
+    convert(store.path(name), folder, str(model.source), model.licence)
+
+
+def convert(weights: Path, folder: Path, source: str = "", licence: str = "") -> None:
     """Make ``campplus.onnx`` and its note in a folder, both or none.
+
+    Args:
+        weights: the folder with FunASR's or 3D-Speaker's file.
+        folder: where the network is to lie.
+        source: where the weights come from, if not from that folder.
+        licence: of the weights, where it is known.
 
     Raises:
         PluginUnavailable: FunASR is not there, or the weights are not as they must be.
@@ -48,12 +80,12 @@ def convert(source: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     fresh = folder / f".new-{FILE}"
     try:
-        made = _export([python, "-I", str(EXPORTER), source, str(fresh)])
+        made = _export([python, "-I", str(EXPORTER), str(weights), str(fresh)])
         note = {
-            "source": source,
+            "source": source or str(weights),
             "weights_sha256": made["sha256"],
             "sha256": sha256_of(fresh),
-            "licence": "Apache-2.0" if source == HUB else "as the source says",
+            "licence": licence or "as the source says",
         }
         (folder / NOTE).unlink(missing_ok=True)  # until both are there, there is nothing
         os.replace(fresh, folder / FILE)

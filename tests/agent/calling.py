@@ -89,12 +89,14 @@ async def calling(
     come_back_s: float = 10.0,
     pace: float = PACE_S,
     line: type[MemoryLine] = MemoryLine,
+    store: ModelStore | None = None,
 ) -> AsyncIterator[Running]:
     """Run a call; ``change`` puts a test's own stages in the place of some."""
     page = Page()
     running = Running(line(page.take, pace=pace), page)
     profile = profile or load("bare")
-    async with open_engines(ModelStore(tmp_path)) as engines, anyio.create_task_group() as tasks:
+    models = store or ModelStore(tmp_path)
+    async with open_engines(models) as engines, anyio.create_task_group() as tasks:
         stages = change(await engines.stages(profile))
         running.call = Call("test", "session", profile, stages, running.keep, come_back_s)
         tasks.start_soon(running.run)

@@ -11,16 +11,20 @@ import pytest
 from agent.engines import Mouth, Stages
 from agent.messages import ReplyEnd, Say, Trouble
 from agent.speak import SORRY
+from stages.audio import silence
 from stages.contracts import Sink, Source
 from stages.errors import Transient, Unusable
 from stages.events import (
+    SAMPLE_RATE,
     AsrInput,
     Audio,
     ChatRequest,
     Hearing,
     LlmEvent,
     Message,
+    Pause,
     Transcript,
+    UtteranceStart,
     VadFrame,
     Voice,
 )
@@ -77,6 +81,58 @@ async def test_an_asr_that_takes_no_more_audio_ends_the_call_with_a_sentence(
         await running.end()
     [trouble] = running.page.all(Trouble)
     assert trouble.sentence == "The call cannot go on: asr: it has stopped taking audio"
+
+
+class Interrupted:
+    """An ASR that loses its service over the first ``losses`` utterances, and then hears "yes"."""
+
+    def __init__(self, losses: int) -> None:
+        self.losses = losses
+
+    async def run(
+        self, hearing: Hearing, source: Source[AsrInput], sink: Sink[Transcript]
+    ) -> None:
+        begun = None
+        async with sink:
+            async for item in source:
+                if isinstance(item, UtteranceStart):
+                    begun = item.utterance
+                    if self.losses:
+                        self.losses -= 1
+                        raise Transient("asr", "the connection broke off twice")
+                if isinstance(item, Pause):
+                    text = "yes" if item.utterance == begun else ""
+                    await sink.send(Transcript(item.utterance, text, item.at, final=True))
+
+
+async def test_an_asr_that_fails_for_a_moment_asks_to_say_it_again_and_the_call_goes_on(
+    tmp_path: Path,
+) -> None:
+    asr = Interrupted(losses=1)
+    async with calling(tmp_path, change=lambda stages: replace(stages, asr=asr)) as running:
+        await running.page.wait_for(ReplyEnd)
+        running.line.say(tone(0.5))
+        trouble = await running.page.wait_for(Trouble)
+        assert trouble.sentence == (
+            "asr: the connection broke off twice; please say it again, or type it."
+        )
+        running.line.say(silence(SAMPLE_RATE))
+        running.line.say(tone(0.5))
+        running.line.say(silence(2 * SAMPLE_RATE))
+        assert "yes" in (await running.page.wait_for(ReplyEnd, 2)).heard
+
+
+async def test_an_asr_that_fails_again_and_again_ends_the_call(tmp_path: Path) -> None:
+    asr = Interrupted(losses=9)
+    async with calling(tmp_path, change=lambda stages: replace(stages, asr=asr)) as running:
+        await running.page.wait_for(ReplyEnd)
+        for _ in range(3):
+            running.line.say(tone(0.5))
+            running.line.say(silence(2 * SAMPLE_RATE))
+        await running.end()
+    told = [trouble.sentence for trouble in running.page.all(Trouble)]
+    assert told[-1] == "The call cannot go on: asr: the connection broke off twice"
+    assert sum("please say it again, or type it" in sentence for sentence in told) == 2
 
 
 async def test_a_stage_that_breaks_ends_its_own_call_only(tmp_path: Path) -> None:

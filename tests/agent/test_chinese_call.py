@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,6 +29,7 @@ from stages.events import SAMPLE_RATE, Voice
 from stages.models import ModelStore
 from stages.tts.edge import EdgeOptions, EdgeTts
 from tests.agent.calling import calling
+from tests.conftest import missing
 from tests.servers.chat import chat_server, says
 from tests.servers.edge import edge_server, mp3, speaks, tone
 from tests.servers.funasr_ws import FunasrServer, funasr_server
@@ -83,6 +86,37 @@ async def test_chinese_speech_is_heard_answered_and_spoken(tmp_path: Path, speec
     assert json.loads(str(words.greetings[-1]["hotwords"])) == {"晓晓": 20}
 
 
+async def test_where_the_online_voice_is_refused_the_robots_voice_says_the_same_reply(
+    tmp_path: Path, speech: Path
+) -> None:
+    """What a machine without a network has of a Chinese voice: Debian's espeak-ng."""
+    if shutil.which("espeak-ng") is None:
+        missing("espeak-ng is not installed: apt-get install espeak-ng")
+    words = FunasrServer(("甚至", "出现"), ("甚至出现交易几乎停滞的情况。", ""))
+    async with (
+        funasr_server(words) as asr,
+        chat_server(says("市场", "有时会这样，", "别太担心。")) as llm,
+        edge_server(tmp_path, 403) as voice,
+    ):
+        text = PROFILE.format(asr=asr.url, llm=llm.url)
+        wanted = profile(tmp_path, text + "voice: {engine: espeak, voice: cmn}\n")
+        edge = EdgeTts(EdgeOptions.model_validate({}), voice.connector)
+        online = Mouth("edge", edge, Voice("zh-CN-XiaoxiaoNeural"))
+
+        def falling_back(stages: Stages) -> Stages:
+            return replace(stages, mouths=(online, *stages.mouths))
+
+        async with calling(tmp_path, wanted, falling_back, pace=0.01) as running:
+            await running.page.wait_for(ReplyEnd)
+            running.line.say(clip(speech, "dev/zh/aishell_BAC009S0764W0121.flac"))
+            running.line.say(silence(3 * SAMPLE_RATE))
+            end = await running.page.wait_for(ReplyEnd, 2)
+        [record] = await running.recorded(1)
+    assert end.heard == "市场有时会这样，别太担心。"
+    [fell] = record.fallbacks
+    assert fell.endswith("the voice 'espeak' goes on.")
+
+
 async def test_a_server_that_is_not_there_refuses_the_call_with_a_sentence(
     tmp_path: Path,
 ) -> None:
@@ -90,6 +124,22 @@ async def test_a_server_that_is_not_there_refuses_the_call_with_a_sentence(
     async with open_engines(ModelStore(tmp_path)) as engines:
         with pytest.raises(Transient, match=r"no FunASR server answers at ws://127\.0\.0\.1:9/"):
             await engines.stages(profile(tmp_path, text))
+
+
+@pytest.mark.parametrize("document", ["funasr.md", "speakers.md"])
+def test_every_character_of_the_documentation_can_be_read(
+    tmp_path: Path, document: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PYTHON, sys.executable)
+    root = Path(__file__).resolve().parents[2]
+    text = (root / "docs" / document).read_text("utf-8")
+    examples = re.findall(r"```yaml\n(extends: .*?)```", text, re.DOTALL)
+    assert examples
+    for example in examples:
+        loaded = profile(tmp_path, example)
+        for section in loaded.KINDS:
+            if loaded.choice(section) is not None:
+                loaded.chosen(section)
 
 
 @pytest.mark.timeout(300)  # importing FunASR alone takes 10 to 40 s

@@ -16,11 +16,14 @@ from agent.engines import Stages
 from agent.messages import Flush, Heard, Playing, Recognised, ReplyEnd, Say, Trouble
 from agent.profile import Profile, load
 from agent.speakers import Clip, SpeakerBook, print_of
+from stages import registry
 from stages.audio import silence
 from stages.errors import Unusable
 from stages.events import SAMPLE_RATE, Print, Samples
+from stages.models import ModelStore
 from stages.speaker.spectrum import Spectrum
 from tests.agent.calling import Running, calling
+from tests.stages.clips import clip
 
 STORY = "tell me a very long story about the sea and its ships"
 OWNER, STRANGER = 200.0, 900.0
@@ -118,6 +121,44 @@ async def test_only_the_owner_can_talk_over_a_reply(tmp_path: Path, book: Speake
     assert len(running.page.all(Flush)) == 1
     [stranger] = [one for one in running.page.all(Recognised) if not one.name][:1]
     assert running.page.messages.index(stranger) < running.page.messages.index(flush)
+
+
+@pytest.mark.model
+@pytest.mark.speech
+@pytest.mark.timeout(120)
+async def test_of_two_people_only_the_owner_is_answered_and_can_talk_over_a_reply(
+    tmp_path: Path, store: ModelStore, speech: Path
+) -> None:
+    """Human voices, told apart by the network that ships."""
+    owner, stranger = clip(speech, "dev/sv/pr_1.flac"), clip(speech, "dev/sv/yyp_b_1.flac")
+    profile = load("bare").model_dump(exclude_unset=True)
+    wishes = {"engine": "voicefilter", "owner": "Anna", "owner_only": True}
+    people = SpeakerBook(tmp_path / "people")
+    plugin = registry.find("speaker", "voicefilter")
+    async with plugin.open(plugin.options(), store) as stage:
+        enrolled = await print_of(stage, "Anna", [Clip("one", clip(speech, "dev/sv/pr_2.flac"))])
+        await anyio.to_thread.run_sync(people.put, enrolled)
+        known = Profile.model_validate(profile | {"vad": {"engine": "silero"}, "speakers": wishes})
+        async with calling(tmp_path, known, knowing(people, stage=stage), store=store) as running:
+            await running.page.wait_for(ReplyEnd)
+            running.line.say(stranger[: 3 * SAMPLE_RATE])
+            running.line.say(silence(3 * SAMPLE_RATE))
+            await running.page.wait_for(Recognised)
+            assert len(running.page.all(ReplyEnd)) == 1
+            running.line.say(owner[: 4 * SAMPLE_RATE])
+            running.line.say(silence(3 * SAMPLE_RATE))
+            await running.page.wait_for(ReplyEnd, 2)
+            running.line.write(Say(text=" and ".join([STORY] * 4)))
+            await running.page.wait_for(Playing, 3)
+            running.line.say(stranger[: 3 * SAMPLE_RATE // 2])
+            running.line.say(silence(2 * SAMPLE_RATE))
+            running.line.say(owner[: 3 * SAMPLE_RATE])
+            await running.page.wait_for(Flush)
+            assert (await running.page.wait_for(ReplyEnd, 3)).interrupted
+    names = [one.name for one in running.page.all(Recognised)]
+    assert names[0] == ""
+    assert "Anna" in names
+    assert len(running.page.all(Flush)) == 1
 
 
 async def test_a_character_says_hello_by_name_once(tmp_path: Path, book: SpeakerBook) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 from agent.errors import NotPossible
-from agent.prints import VoicePrint, identify, sameness, spoken
+from agent.prints import VOICED, VoicePrint, identify, sameness, spoken, voiced
+from agent.recordings import recording
 from agent.speakers import Clip, SpeakerBook, UnreadableBook, print_of
 from stages.audio import silence
 from stages.events import SAMPLE_RATE, Samples
@@ -73,8 +75,13 @@ def test_a_changed_byte_is_noticed_wherever_it_is(book: SpeakerBook, place: int)
     sealed = bytearray(book.file.read_bytes())
     sealed[place] ^= 1
     book.file.write_bytes(sealed)
-    with pytest.raises(UnreadableBook, match="cannot be trusted: they were changed"):
+    with pytest.raises(UnreadableBook) as caught:
         book.read()
+    assert str(caught.value) == (
+        f"The voice prints in {book.file} cannot be trusted: they were changed, or belong to"
+        " another key. Nothing of them is used. Bring the old key back, or begin anew with:"
+        " firstword speaker forget --all"
+    )
     with pytest.raises(UnreadableBook):
         book.put(one("Bo"))  # and what is there is not overwritten
 
@@ -138,9 +145,33 @@ async def test_clips_that_are_not_good_enough_are_refused_with_what_is_wanted() 
     assert "It seems to be noise, or silence" in await refusal(silence(5 * SAMPLE_RATE))
 
 
+@pytest.mark.parametrize("colour", [0.0, 0.5, 1.0])
+async def test_noise_of_any_colour_is_no_voice(colour: float) -> None:
+    spectrum = np.fft.rfft(np.random.default_rng(1).normal(0, 1, 6 * SAMPLE_RATE))
+    spectrum /= np.maximum(np.arange(len(spectrum)), 1) ** colour
+    noise = np.fft.irfft(spectrum)
+    told = await refusal((0.1 * noise / noise.std()).astype(np.float32))
+    assert re.fullmatch(
+        r"1\.wav is noise rather than a voice: \d+% of it has a pitch, and of speech 20% or more"
+        r" has\.",
+        told,
+    )
+
+
+@pytest.mark.speech
+def test_people_have_a_pitch(speech: Path) -> None:
+    for folder in ("sv", "zh"):
+        for file in sorted((speech / "dev" / folder).glob("*.flac")):
+            assert voiced(spoken(recording(file))) > VOICED, file.name
+
+
 async def test_two_voices_in_one_clip_are_noticed() -> None:
     both = np.concatenate([voice(200, 4), voice(900, 4)])
-    assert "1.wav sounds like more than one voice" in await refusal(both)
+    assert re.fullmatch(
+        r"1\.wav sounds like more than one voice, or like something that is none \(likeness of"
+        r" its parts 0\.\d\d; one voice has 0\.90 or more\)\.",
+        await refusal(both),
+    )
 
 
 async def test_a_clip_of_somebody_else_is_named() -> None:

@@ -14,7 +14,8 @@ class Files:
     """What the server has, and how it behaves.
 
     Attributes:
-        files: by path, "/a/b".
+        files: by path, "/a/b", and its query if it has one.
+        elsewhere: paths that are answered by the address where the file is.
         cuts: bytes of the body after which the next answers break off, one an answer.
         refusal: a status that it answers everything with.
         stranger: clients that name themselves so get a 403.
@@ -24,6 +25,7 @@ class Files:
     """
 
     files: dict[str, bytes]
+    elsewhere: dict[str, str] = field(default_factory=dict)
     cuts: list[int] = field(default_factory=list)
     refusal: int | None = None
     stranger: str | None = None
@@ -62,6 +64,12 @@ def _answer(request: BaseHTTPRequestHandler, files: Files) -> None:
     wanted = request.headers.get("Range") if files.ranges else None
     files.asked.append((request.path, request.headers.get("Range")))
     body = files.files.get(request.path)
+    if request.path in files.elsewhere:
+        request.send_response(302)
+        request.send_header("Location", files.elsewhere[request.path])
+        request.send_header("Content-Length", "0")
+        request.end_headers()
+        return
     refused = files.stranger and files.stranger in request.headers.get("User-Agent", "")
     if files.refusal or refused or body is None:
         request.send_error(files.refusal or (403 if refused else 404))

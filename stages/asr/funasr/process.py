@@ -47,7 +47,7 @@ class Worker:
 
     Args:
         wanted: what to load, as ``worker.py`` reads it.
-        load_s: longest wait for the model, in seconds; the hub may have to give it first.
+        load_s: longest wait for the model, in seconds.
         step_s: longest wait for an answer, in seconds.
     """
 

@@ -10,17 +10,17 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from time import perf_counter
-from typing import Literal
 
 import anyio
 import numpy as np
+from anyio import to_thread
 from anyio.abc import TaskGroup
-from pydantic import Field, model_validator
 
-from stages.asr.funasr.names import STAGE
+from stages.asr.funasr.names import STAGE, is_folder, stored
+from stages.asr.funasr.options import MOST_CALLS, FunasrOptions
 from stages.asr.funasr.process import Worker
-from stages.audio import samples_in, silence
-from stages.contracts import Options, Sink, Source
+from stages.audio import milliseconds_in, samples_in, silence
+from stages.contracts import Sink, Source
 from stages.errors import FirstWordError, PluginUnavailable, StageError, Transient, Unusable
 from stages.events import (
     SAMPLE_RATE,
@@ -44,43 +44,8 @@ BUSY = 0.7
 """Share of a worker's time that may be taken; the rest is for what other work takes of it."""
 REHEARD = 2.0
 """How often the second pass hears a second of speech: finals at pauses begin at the start."""
-MOST_CALLS = 64
 
 _log = logging.getLogger(__name__)
-
-
-class FunasrOptions(Options):
-    """The settings of ``funasr``; models are names on the hub, or folders."""
-
-    streaming: str = Field(
-        default="paraformer-zh-streaming", description="gives partials; empty: none"
-    )
-    offline: str = Field(
-        default="paraformer-zh", description="gives finals, SenseVoice or Paraformer"
-    )
-    punctuation: str = Field(
-        default="ct-punc", description="where finals have none; empty: as they are"
-    )
-    hub: Literal["ms", "hf"] = Field(default="ms", description="ModelScope or Hugging Face")
-    device: str = Field(default="cpu", description="or cuda:0")
-    threads: int = Field(default=1, ge=1, le=64, description="of each model")
-    chunk_ms: int = Field(
-        default=600, ge=60, le=6000, multiple_of=60, description="between partials"
-    )
-    calls: int | None = Field(
-        default=None,
-        ge=1,
-        le=MOST_CALLS,
-        description="at once; by default what this machine keeps up with",
-    )
-    load_s: float = Field(default=900.0, gt=0, description="for the models, download included")
-    step_s: float = Field(default=20.0, gt=0, description="for one piece of work")
-
-    @model_validator(mode="after")
-    def _some(self) -> FunasrOptions:
-        if not self.streaming and not self.offline:
-            raise ValueError("names no model: set streaming, or offline, or both")
-        return self
 
 
 class FunasrAsr:
@@ -102,12 +67,24 @@ class FunasrAsr:
         self.options, self.streaming, self.offline = options, streaming, offline
         self.capacity = capacity
         self.calls = 0
+        self.refused = 0  # calls that would have been too many
         self.skipped = 0  # utterances that went without (more) partials, for want of time
+        self.behind = 0  # samples that the farthest partial came late
         self._streams = count(1)
 
-    async def run(
-        self, hearing: Hearing, source: Source[AsrInput], sink: Sink[Transcript]
-    ) -> None:
+    def figures(self) -> dict[str, float]:
+        """Return counters for operators."""
+        workers = [worker for worker in (self.streaming, self.offline) if worker is not None]
+        return {
+            "calls": self.calls,
+            "calls_at_most": self.capacity,
+            "calls_refused_total": self.refused,
+            "utterances_without_partials_total": self.skipped,
+            "farthest_behind_ms": milliseconds_in(self.behind),
+            "processes_replaced_total": sum(worker.restarts for worker in workers),
+        }
+
+    async def run(self, hearing: Hearing, source: Source[AsrInput], sink: Sink[Transcript]) -> None:
         """Recognise a call; cancelling drops what is being worked on.
 
         Raises:
@@ -126,6 +103,7 @@ class FunasrAsr:
     @contextmanager
     def _admitted(self) -> Iterator[None]:
         if self.calls >= self.capacity:
+            self.refused += 1
             raise Unusable(
                 STAGE,
                 f"{self.calls} calls are being recognised, and this machine keeps up with no"
@@ -274,12 +252,11 @@ class _Listening:
         said = await self._streaming("chunk", stream, samples)
         if stream != self._stream:
             return True
+        self.asr.behind = max(self.asr.behind, self._heard - upto)
         self._said += said
         if said and paused == self._paused:
             text = self._said.strip()
-            await self.sink.send(
-                Transcript(utterance, text, self._start + upto, stable=len(text))
-            )
+            await self.sink.send(Transcript(utterance, text, self._start + upto, stable=len(text)))
         return True
 
     async def _streaming(self, do: str, stream: str, samples: Samples) -> str:
@@ -349,9 +326,10 @@ async def open_funasr(options: FunasrOptions, store: ModelStore) -> AsyncIterato
 
     Raises:
         PluginUnavailable: FunASR or a model is not there, or its weights do not fit.
+        ModelMissing: a model of the hub was not pulled.
+        ModelCorrupt: a file of it is not the one that was.
     """
-    streaming = _worker(options, options.streaming)
-    offline = _worker(options, options.offline, options.punctuation)
+    streaming, offline = await to_thread.run_sync(_workers, options, store)
     failures: list[FirstWordError] = []
     capacity = 0
     async with anyio.create_task_group() as tasks:
@@ -375,13 +353,24 @@ async def _start(tasks: TaskGroup, worker: Worker, failures: list[FirstWordError
         failures.append(error)
 
 
-def _worker(options: FunasrOptions, model: str, punctuation: str = "") -> Worker | None:
-    if not model:
+def _workers(options: FunasrOptions, store: ModelStore) -> tuple[Worker | None, Worker | None]:
+    """Return who hears while one speaks, and who hears the whole; reads files of the store."""
+
+    def place(model: str) -> str:
+        named = model and not is_folder(model)
+        return str(store.path(stored(options.hub, model))) if named else model
+
+    streaming, offline = place(options.streaming), place(options.offline)
+    punctuation = place(options.punctuation) if offline else ""
+    return _worker(options, streaming), _worker(options, offline, punctuation)
+
+
+def _worker(options: FunasrOptions, folder: str, punctuation: str = "") -> Worker | None:
+    if not folder:
         return None
     wanted = {
-        "model": model,
+        "model": folder,
         "punctuation": punctuation,
-        "hub": options.hub,
         "device": options.device,
         "threads": options.threads,
     }

@@ -1,8 +1,9 @@
 """One FunASR model in a process of its own: asked over stdin, answers over stdout.
 
 It is run by the interpreter that has FunASR, which need not be the agent's, so it imports nothing
-of ours. FunASR prints, sets threads and seeds, and configures logging when it is imported: here
-it harms nobody.
+of ours. FunASR prints, sets threads and seeds, and configures logging when it is imported: here it
+harms nobody. Models are folders: the agent's store brings and verifies them, nothing is fetched
+here. Their weights are PyTorch's own files, which may hold code: none is run.
 
 A message is two lengths (4 bytes each, little end first), JSON of the first length, and samples
 (float32) of the second. Each is answered by one, in order; an answer has no samples.
@@ -15,6 +16,7 @@ import copy
 import io
 import json
 import os
+import pickle
 import re
 import struct
 import sys
@@ -25,7 +27,6 @@ from typing import Any, BinaryIO
 LENGTHS = struct.Struct("<II")
 TAG = re.compile(r"<\|[^|]*\|>")
 """What SenseVoice writes about an utterance: language, feeling, event."""
-FAILED = re.compile(r"^Download: \S+ failed!: (.+)$", re.MULTILINE)
 SHOWN = 3
 """Names of wrong keys that a sentence lists."""
 
@@ -90,56 +91,48 @@ def _text(found: Any) -> str:
 
 
 def load(model: str, wanted: Mapping[str, Any]) -> Any:
-    """Load a model by its name on the hub, or from a folder; strictly.
+    """Load a model from a folder; strictly.
 
     Raises:
-        Refused: there is no such model, the hub does not answer, or its weights do not fit.
+        Refused: there is no such model, or its weights do not fit or are not weights alone.
     """
+    folder = _folder(model)
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"  # whatever FunASR asks torch for
     try:
         from funasr import AutoModel
     except ImportError as error:
         raise Refused(f"FunASR cannot be imported ({error})") from error
-    model, printed = _folder(model), io.StringIO()
     try:
-        with contextlib.redirect_stdout(printed):
+        with contextlib.redirect_stdout(io.StringIO()):
             loaded = AutoModel(
-                model=model,
+                model=folder,
                 device=wanted.get("device", "cpu"),
-                hub=wanted.get("hub", "ms"),
                 ncpu=wanted.get("threads", 1),
                 disable_update=True,
                 disable_pbar=True,
                 trust_remote_code=False,
             )
+    except pickle.UnpicklingError as error:
+        raise Refused(
+            f"the weights in {folder} are not weights alone, and are not loaded"
+        ) from error
     except (Exception, SystemExit) as error:
-        raise Refused(_why(model, error, printed.getvalue())) from error
-    verify(loaded, model)
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise Refused(f"FunASR cannot load {folder} ({type(error).__name__}: {first})") from error
+    verify(loaded, folder)
     return loaded
 
 
 def _folder(model: str) -> str:
-    """Return the absolute path of a folder; FunASR takes a relative one for a name."""
+    """Return the absolute path of a folder; FunASR takes a relative one for a name of the hub."""
     path = Path(model).expanduser()
-    if path.is_dir():
-        if not (path / "config.yaml").is_file() and not (path / "configuration.json").is_file():
-            raise Refused(f"{path} holds no FunASR model: there is no config.yaml in it")
-        if not any(path.glob("*.p[tb]")) and not any(path.glob("*.bin")):
-            raise Refused(f"{path} holds no weights: there is no model.pt in it")
-        return str(path.resolve())
-    if model.startswith((".", "/", "~")):
+    if not path.is_dir():
         raise Refused(f"there is no folder {model}")
-    return model
-
-
-def _why(model: str, error: BaseException, printed: str) -> str:
-    first = (str(error).splitlines() or [type(error).__name__])[0]
-    if os.path.isdir(model):
-        return f"FunASR cannot load {model} ({type(error).__name__}: {first})"
-    download = FAILED.search(printed)  # it prints this, and breaks later with something else
-    return (
-        f"the model {model!r} is not on this machine, and the hub did not give it"
-        f" ({download[1] if download else first})"
-    )
+    if not (path / "config.yaml").is_file() and not (path / "configuration.json").is_file():
+        raise Refused(f"{path} holds no FunASR model: there is no config.yaml in it")
+    if not any(path.glob("*.p[tb]")) and not any(path.glob("*.bin")):
+        raise Refused(f"{path} holds no weights: there is no model.pt in it")
+    return str(path.resolve())
 
 
 def verify(loaded: Any, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -13,6 +14,13 @@ import pytest
 from stages.asr.funasr.names import PYTHON
 
 BUILDER = Path(__file__).with_name("tiny.py")
+
+
+def alphabets() -> tuple[set[str], set[str]]:
+    """Return what the streaming model writes with, and what the offline one does."""
+    found = re.findall(r'^(?:OTHER_)?TOKENS = "(.+)"$', BUILDER.read_text("utf-8"), re.MULTILINE)
+    streaming, offline = found
+    return set(streaming), set(offline)
 
 
 @pytest.fixture(scope="session")

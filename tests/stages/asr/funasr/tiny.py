@@ -1,6 +1,7 @@
 """Builds tiny FunASR models with random weights; run by the interpreter that has FunASR.
 
-``python tiny.py FOLDER`` makes ``streaming``, ``offline``, ``punctuation`` and ``speaker`` in it.
+``python tiny.py FOLDER`` makes ``streaming``, ``offline``, ``punctuation``, ``sense`` and
+``speaker`` in it.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import sentencepiece
 import torch
 import yaml
 from funasr import AutoModel
 
-WIDTH, TOKENS, BINS = 32, "你好世界今天气怎么样我是谁请问帮忙谢再见可以", 560
+WIDTH, BINS = 32, 560
+TOKENS = "你好世界今天气怎么样我是谁请问帮忙谢再见可以"
+OTHER_TOKENS = "甲乙丙丁戊己庚辛壬癸子丑寅卯辰巳午未申酉戌亥"
+"""What the offline model writes: no character of the streaming one's, so that one can tell."""
 ENCODER = {
     "output_size": WIDTH,
     "attention_heads": 2,
@@ -100,12 +105,55 @@ PUNCTUATION = {
 }
 
 
-def build(folder: Path, config: dict[str, Any]) -> None:
+SENSE = {
+    "model": "SenseVoiceSmall",
+    "model_conf": {"length_normalized_loss": True, "sos": 1, "eos": 2, "ignore_id": -1},
+    "encoder": "SenseVoiceEncoderSmall",
+    "encoder_conf": ENCODER | {"input_layer": "pe", "sanm_shfit": 0, "tp_blocks": 1},
+    "frontend": "WavFrontend",
+    "frontend_conf": dict(EARS) | {"cmvn_file": None},
+    "tokenizer": "SentencepiecesTokenizer",
+    "tokenizer_conf": {"bpemodel": None, "unk_symbol": "<unk>", "split_with_space": True},
+    "input_size": BINS,
+}
+PIECES = "chn_jpn_yue_eng_ko_spectok.bpe.model"
+
+
+def build_sense(folder: Path) -> None:
+    """Make a SenseVoice laid out as the published one is."""
+    folder.mkdir()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([OTHER_TOKENS, OTHER_TOKENS[::-1]]),
+        model_prefix=str(folder / "pieces"),
+        vocab_size=len(OTHER_TOKENS) + 8,
+        model_type="char",
+        character_coverage=1.0,
+        user_defined_symbols=["<|zh|>", "<|NEUTRAL|>", "<|Speech|>", "<|withitn|>"],
+        hard_vocab_limit=False,
+    )
+    (folder / "pieces.model").rename(folder / PIECES)
+    (folder / "pieces.vocab").unlink()
+    (folder / "am.mvn").write_text(cmvn())
+    metas = {
+        "init_param": "model.pt",
+        "config": "config.yaml",
+        "tokenizer_conf": {"bpemodel": PIECES},
+        "frontend_conf": {"cmvn_file": "am.mvn"},
+    }
+    (folder / "configuration.json").write_text(json.dumps({"file_path_metas": metas}))
+    save(folder, SENSE)
+
+
+def build(folder: Path, config: dict[str, Any], characters: str) -> None:
     folder.mkdir(parents=True)
-    tokens = ["<blank>", "<s>", "</s>", *TOKENS, "<unk>"]
+    tokens = ["<blank>", "<s>", "</s>", *characters, "<unk>"]
     (folder / "tokens.json").write_text(json.dumps(tokens))
     if "frontend" in config:
         (folder / "am.mvn").write_text(cmvn())
+    save(folder, config)
+
+
+def save(folder: Path, config: dict[str, Any]) -> None:
     (folder / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
     torch.save({}, folder / "model.pt")
     torch.manual_seed(7)
@@ -124,9 +172,10 @@ def cmvn() -> str:
 
 
 def main(folder: Path) -> None:
-    build(folder / "streaming", STREAMING)
-    build(folder / "offline", OFFLINE)
-    build(folder / "punctuation", PUNCTUATION)
+    build(folder / "streaming", STREAMING, TOKENS)
+    build(folder / "offline", OFFLINE, OTHER_TOKENS)
+    build(folder / "punctuation", PUNCTUATION, OTHER_TOKENS)
+    build_sense(folder / "sense")
     speaker = folder / "speaker"
     speaker.mkdir()
     config = {"model": "CAMPPlus", "model_conf": {}}
