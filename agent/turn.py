@@ -116,6 +116,8 @@ class Turns:
         if words.upto != utterance.asked_at or utterance.text is not None:
             return []  # the caller has gone on since, or it was said before
         utterance.text = words.text.strip()
+        if utterance.text and utterance.was_burst():
+            self._pauses.pop()
         actions = self._maybe_interrupt(utterance.text)
         if utterance.ended_at is not None:
             return actions + self._finish(utterance, utterance.ended_at)
@@ -206,8 +208,7 @@ class Turns:
         assert self._run_start is not None
         self._pauses.append(milliseconds_in(self._run_start - utterance.last_speech))
         del self._pauses[:-REMEMBERED_PAUSES]
-        utterance.silent, utterance.asked_at, utterance.ended_at = False, None, None
-        utterance.text, utterance.complete, utterance.endpoint = None, None, False
+        utterance.resume(self._run_start)
         return self._drop()
 
     def _too_long(self, utterance: Utterance, end: int) -> list[Action]:
@@ -232,9 +233,8 @@ class Turns:
         actions = self._pause(utterance, end, silence)
         if self._was_noise(utterance, silence):
             return self._dismiss(utterance)
-        if milliseconds_in(silence) < self._patience(utterance):
-            return actions
-        return actions + self._end(utterance, end)
+        over = milliseconds_in(silence) >= self._patience(utterance)
+        return actions + self._end(utterance, end) if over else actions
 
     def _pause(self, utterance: Utterance, end: int, silence: int) -> list[Action]:
         """Ask for words and an opinion, once a pause."""
@@ -288,7 +288,7 @@ class Turns:
         said = self.said_with(text)
         if not said:
             return self._dismiss(utterance)
-        close = self._close(utterance, utterance.last_speech)
+        close = self._close(utterance, utterance.spent)
         return [close, self._release(said, utterance.last_speech, endpoint)]
 
     # --- replies ----------------------------------------------------------------------------

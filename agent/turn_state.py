@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.endpoint import Evidence
+from agent.endpoint import Evidence, same_words
+from stages.audio import samples_in
+
+BURST = samples_in(200)
+"""Samples of sound that may be a click, a breath or a chair; a word is mostly longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A pause that seemed to be over."""
+
+    text: str
+    last_speech: int
 
 
 @dataclass(slots=True)
@@ -21,12 +33,38 @@ class Utterance:
     complete: float | None = None
     endpoint: bool = False  # by the recogniser's own rules it is over
     ended_at: int | None = None  # the endpoint was decided, words are awaited
+    resumed_at: int = 0  # where the newest run of speech after a pause began
+    before: Before | None = None  # the pause before that run, if it had its words
+    noise_upto: int = 0  # position after the newest sound in it that was none of its speech
     forced: bool = False  # it was too long: it ends, whatever is still said
     known: bool | None = None  # whether the voice may have the word; none: not told yet
 
     def evidence(self, pauses_ms: Sequence[float]) -> Evidence:
         """Return what is known at its pause, with what the caller's pauses were like."""
         return Evidence(self.complete, self.text, tuple(pauses_ms), self.endpoint)
+
+    @property
+    def spent(self) -> int:
+        """Position up to which no later utterance shall have the audio."""
+        return max(self.last_speech, self.noise_upto)
+
+    def resume(self, start: int) -> None:
+        """Take the pause back: there is sound again."""
+        self.before = None if self.text is None else Before(self.text, self.last_speech)
+        self.silent, self.asked_at, self.ended_at, self.resumed_at = False, None, None, start
+        self.text, self.complete, self.endpoint = None, None, False
+
+    def was_burst(self) -> bool:
+        """Tell whether the sound before this pause was short and brought no word; then undo it.
+
+        The silence goes on from where it began: a breath or a click is nothing to wait for.
+        """
+        before, self.before = self.before, None
+        short = self.last_speech - self.resumed_at <= BURST
+        if before is None or not short or not same_words(before.text, self.text or ""):
+            return False
+        self.noise_upto, self.last_speech = self.last_speech, before.last_speech
+        return True
 
 
 @dataclass(slots=True)

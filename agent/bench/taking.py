@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,8 @@ Patience = Callable[[TurnSettings, Evidence], float]
 FINAL_MS, FINAL_MS_PER_S, JUDGE_MS = 35.0, 25.0, 45.0
 """After a pause is noticed: a final comes so late, and so much later a second of speech; an
 opinion so late. Medians of calls on two shared cores."""
+HEARD_S, CUT_S = 15.0, 10.0
+"""Longer than the first is no final: so much of a long utterance is words already, every time."""
 
 SURE = 0.8
 """Probability from which a VAD, asked where a recording ends, is believed."""
@@ -205,6 +208,7 @@ class _Taking:
         at = action.at
         text, sure = await self.opinions.ask(self.case, self._start, at)
         heard = milliseconds_in(at - self._start) / 1000
+        heard -= CUT_S * max(0, math.ceil((heard - HEARD_S) / CUT_S))
         words = Transcript(action.utterance, text, at, final=True, stable=len(text))
         final = at + samples_in(FINAL_MS + FINAL_MS_PER_S * heard)
 

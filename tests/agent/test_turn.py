@@ -193,8 +193,52 @@ def test_an_opinion_about_an_older_pause_is_worth_nothing(floor: Floor) -> None:
     floor.be_silent(140)
     floor.final("and so we went")
     floor.turns.judged(old.utterance, old.at, 1.0)
-    floor.be_silent(200)
+    floor.be_silent(140)
     assert floor.all(Release) == []
+
+
+def test_a_breath_that_brings_no_word_does_not_start_the_silence_anew(floor: Floor) -> None:
+    floor.speak(500)
+    end = floor.position
+    floor.be_silent(140)
+    floor.final("What time is it?")
+    floor.judge(0.0)
+    floor.be_silent(140)
+    floor.speak(120)
+    floor.be_silent(140)
+    floor.final("what time is it")
+    floor.be_silent(floor.frame_ms)
+    assert floor.last(Release).speech_end == end
+    floor.turns.over(floor.last(Release).reply)
+    floor.speak(500)
+    assert floor.last(Open).start >= end + samples_in(400)  # the breath is no part of it
+
+
+def test_a_short_word_after_a_pause_does(floor: Floor) -> None:
+    floor.speak(500)
+    floor.be_silent(140)
+    floor.final("Turn it")
+    floor.be_silent(140)
+    floor.speak(120)
+    end = floor.position
+    floor.be_silent(140)
+    floor.final("Turn it off")
+    floor.judge(1.0)
+    floor.be_silent(100)
+    assert floor.last(Release).speech_end == end
+
+
+def test_so_does_a_long_sound_without_a_word(floor: Floor) -> None:
+    floor.speak(500)
+    floor.be_silent(140)
+    floor.final("Turn it off")
+    floor.speak(400)
+    end = floor.position
+    floor.be_silent(140)
+    floor.final("Turn it off")
+    floor.judge(1.0)
+    floor.be_silent(100)
+    assert floor.last(Release).speech_end == end
 
 
 def test_news_of_an_older_utterance_changes_nothing(floor: Floor) -> None:
