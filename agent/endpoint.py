@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from agent.turn_settings import TurnSettings
 
@@ -58,9 +59,20 @@ _BREAKS = re.compile(r"[\s.…,，、\-—。!！]+")
 _DICTATED_ZH = re.compile(r"(?:[零〇一二两三四五六七八九幺]{3,}|(?<=[\u3400-\u9fff])\d{3,})$")
 _TOKEN = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff](?:[\w'’](?<![\u3400-\u9fff]))*")
 
-DETECTOR, COMMA, ALONE, HESITATION, QUESTION = 0.5, 0.8, 0.65, 1.0, -0.15
-"""What the clues add to the doubt: a detector that is sure that more comes, a comma at the end,
-one word alone (or a greeting and a name), a hesitation at the end, a question mark."""
+
+class Clues(NamedTuple):
+    """What makes it likely that more comes, and what that adds to the doubt."""
+
+    detector: float = 0.5  # how sure it is that more comes
+    comma: float = 0.8  # at the end
+    alone: float = 0.65  # one word, or a call and a name
+    hesitation: float = 1.0  # at the end
+    question: float = -0.15
+
+
+WORTH = Clues()
+"""``firstword bench endpoint --fit`` says what they are worth on other recordings."""
+
 PAUSE_MS = 200.0
 """Shorter silences are no pauses; everybody makes them."""
 HABIT, ALLOWED = 3, 0.6
@@ -124,19 +136,23 @@ def dictating(text: str) -> bool:
 
 def doubt(evidence: Evidence) -> float:
     """Return 0 (all says: done) to 1 (it may well go on)."""
-    complete = 0.5 if evidence.complete is None else evidence.complete
-    found = DETECTOR * (1 - complete)
     if evidence.text is None:
-        return 0.5 + found
-    text = evidence.text.strip()
+        return 0.5 + WORTH.detector * clues(evidence).detector
+    found = sum(worth * there for worth, there in zip(WORTH, clues(evidence), strict=True))
+    return min(1.0, max(0.0, found))
+
+
+def clues(evidence: Evidence) -> Clues:
+    """Return how much of each clue there is, from 0 to 1."""
+    text = (evidence.text or "").strip()
     words = _tokens(_plain(text))
-    clues = (
-        (COMMA, text.endswith((",", "，"))),
-        (QUESTION, text.endswith(("?", "？"))),
-        (ALONE, len(words) < 2 or (len(words) == 2 and words[0] in CALLING)),
-        (HESITATION, _hesitates(_plain(text), words)),
+    return Clues(
+        detector=0.5 if evidence.complete is None else 1 - evidence.complete,
+        comma=text.endswith((",", "，")),
+        alone=len(words) < 2 or (len(words) == 2 and words[0] in CALLING),
+        hesitation=_hesitates(_plain(text), words),
+        question=text.endswith(("?", "？")),
     )
-    return min(1.0, max(0.0, found + sum(worth for worth, there in clues if there)))
 
 
 def same_words(text: str, other: str) -> bool:

@@ -29,7 +29,7 @@ from agent.decisions import (
 from agent.endpoint import Evidence, patience_ms
 from agent.interrupt import KNOCK_MS, ORDER_MS, SURE, is_backchannel, is_order
 from agent.turn_settings import TurnSettings
-from agent.turn_state import Replying, Utterance
+from agent.turn_state import RISING, Replying, Utterance
 from stages.audio import milliseconds_in, samples_in
 from stages.events import Transcript
 
@@ -103,7 +103,7 @@ class Turns:
         if speech >= floor:
             return self._sound(end - samples, end)
         self._run_start = None
-        return self._quiet(end)
+        return self._quiet(end, speech >= RISING and (loud or 0) > end - samples)
 
     def transcript(self, words: Transcript) -> list[Action]:
         """Hear what ASR makes of the utterance."""
@@ -220,7 +220,7 @@ class Turns:
 
     # --- silence ----------------------------------------------------------------------------
 
-    def _quiet(self, end: int) -> list[Action]:
+    def _quiet(self, end: int, rising: bool) -> list[Action]:
         utterance = self._utterance
         if utterance is None:
             knock = end - self._held_at >= samples_in(KNOCK_MS)
@@ -233,7 +233,7 @@ class Turns:
         actions = self._pause(utterance, end, silence)
         if self._was_noise(utterance, silence):
             return self._dismiss(utterance)
-        over = milliseconds_in(silence) >= self._patience(utterance)
+        over = utterance.calm(rising) and milliseconds_in(silence) >= self._patience(utterance)
         return actions + self._end(utterance, end) if over else actions
 
     def _pause(self, utterance: Utterance, end: int, silence: int) -> list[Action]:

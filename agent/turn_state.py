@@ -11,6 +11,10 @@ from stages.audio import samples_in
 BURST = samples_in(200)
 """Samples of sound that may be a click, a breath or a chair; a word is mostly longer."""
 
+RISING = 0.15
+"""Probability from which a loud frame may be the beginning of speech that a VAD has yet to
+believe in: no turn ends in it; the next frame tells."""
+
 
 @dataclass(frozen=True, slots=True)
 class Before:
@@ -36,12 +40,21 @@ class Utterance:
     resumed_at: int = 0  # where the newest run of speech after a pause began
     before: Before | None = None  # the pause before that run, if it had its words
     noise_upto: int = 0  # position after the newest sound in it that was none of its speech
+    risen: bool = False  # the last frame may have been the beginning of speech
     forced: bool = False  # it was too long: it ends, whatever is still said
     known: bool | None = None  # whether the voice may have the word; none: not told yet
 
     def evidence(self, pauses_ms: Sequence[float]) -> Evidence:
         """Return what is known at its pause, with what the caller's pauses were like."""
         return Evidence(self.complete, self.text, tuple(pauses_ms), self.endpoint)
+
+    def calm(self, rising: bool) -> bool:
+        """Tell whether the turn may end in this frame, one that may begin speech or not.
+
+        The next one tells, so it has to be believed: in noise every frame may begin speech.
+        """
+        before, self.risen = self.risen, rising
+        return before or not rising
 
     @property
     def spent(self) -> int:

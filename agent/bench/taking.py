@@ -43,6 +43,9 @@ opinion so late. Medians of calls on two shared cores."""
 HEARD_S, CUT_S = 15.0, 10.0
 """Longer than the first is no final: so much of a long utterance is words already, every time."""
 
+AUDIBLE = samples_in(28)
+"""From the endpoint to the first audible sample of a reply that is ready: playout, and the ear."""
+
 SURE = 0.8
 """Probability from which a VAD, asked where a recording ends, is believed."""
 
@@ -64,6 +67,7 @@ class Outcome:
     case: str
     group: str
     cut_ins: int  # endpoints before the end
+    heard: int  # those of them after which a sound of the reply came before the caller went on
     wait_ms: float | None  # from the end to the endpoint; none: the turn was never ended
     vad_error_ms: float | None  # of where the machine took the end to be
 
@@ -164,27 +168,31 @@ async def sure_places(stages: Stages, samples: Samples) -> npt.NDArray[np.bool_]
 
 
 @dataclass(eq=False)
-class _Taking:
+class Taking:
     """One way to take turns, in one case."""
 
     case: Case
     opinions: Opinions
     turns: Turns
     cut_ins: int = 0
+    heard: int = 0
     wait: float | None = None
     error: float | None = None
+    now: int = 0  # position of the newest frame
     _start: int = 0
     _coming: list[tuple[int, Callable[[], list[Action]]]] = field(default_factory=list)
 
     async def run(self) -> Outcome:
         """Listen to the whole case."""
         for frame in await self.opinions.listen(self.case):
+            self.now = frame.end
             await self._hear_opinions(frame.end)
             actions = self.turns.frame(frame.end, frame.samples, frame.speech, frame.loud)
             await self._do(actions, frame.end)
             if self.wait is not None:
                 break
-        return Outcome(self.case.name, self.case.group, self.cut_ins, self.wait, self.error)
+        cuts = self.cut_ins, self.heard
+        return Outcome(self.case.name, self.case.group, *cuts, self.wait, self.error)
 
     async def _hear_opinions(self, upto: int) -> None:
         due = sorted((one for one in self._coming if one[0] <= upto), key=lambda one: one[0])
@@ -198,13 +206,14 @@ class _Taking:
                 case Open():
                     self._start = action.start
                 case AskFinal():
-                    await self._ask(action)
+                    await self.ask(action)
                 case Release():
                     self._released(action, now)
                 case _:
                     pass
 
-    async def _ask(self, action: AskFinal) -> None:
+    async def ask(self, action: AskFinal) -> None:
+        """Let the words and the opinion come when they would in a call."""
         at = action.at
         text, sure = await self.opinions.ask(self.case, self._start, at)
         heard = milliseconds_in(at - self._start) / 1000
@@ -223,10 +232,18 @@ class _Taking:
         self.turns.over(action.reply)  # nobody waits here for replies
         if now < self.case.end:
             self.cut_ins += 1
+            self.heard += self._goes_on(now) - now >= AUDIBLE
             return
         self.wait = milliseconds_in(now - self.case.end)
         if action.speech_end is not None:
             self.error = milliseconds_in(action.speech_end - self.case.end)
+
+    def _goes_on(self, now: int) -> int:
+        """Return where the caller is heard again after a position."""
+        later = (frame for frame in self.opinions.frames[self.case.name] if frame.end > now)
+        floor = self.turns.settings.threshold
+        starts = (frame.end - frame.samples for frame in later if frame.speech >= floor)
+        return next(starts, self.case.end)
 
 
 async def take(
@@ -234,5 +251,5 @@ async def take(
 ) -> list[Outcome]:
     """Return what one way to take turns does in each case."""
     return [
-        await _Taking(case, opinions, Turns(settings, patience=patience)).run() for case in cases
+        await Taking(case, opinions, Turns(settings, patience=patience)).run() for case in cases
     ]

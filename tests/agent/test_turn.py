@@ -13,6 +13,7 @@ from agent.decisions import (
     Prepare,
     Release,
 )
+from agent.endpoint import Evidence, patience_ms
 from agent.turn import FINAL_DEADLINE_MS, Turns
 from stages.audio import milliseconds_in, samples_in
 from stages.events import Transcript
@@ -212,6 +213,26 @@ def test_a_breath_that_brings_no_word_does_not_start_the_silence_anew(floor: Flo
     floor.turns.over(floor.last(Release).reply)
     floor.speak(500)
     assert floor.last(Open).start >= end + samples_in(400)  # the breath is no part of it
+
+
+def test_no_turn_ends_in_a_loud_frame_that_may_begin_speech_but_it_does_in_noise(
+    floor: Floor,
+) -> None:
+    floor.speak(500)
+    floor.be_silent(140)
+    floor.final("What time is it")
+    samples = samples_in(floor.frame_ms)
+
+    def hear(probability: float, loud: bool) -> list[str]:
+        floor.position += samples
+        place = floor.position if loud else 0
+        return kinds(floor.turns.frame(floor.position, samples, probability, place))
+
+    patience = patience_ms(floor.settings, Evidence(text="What time is it"))
+    while milliseconds_in(floor.position) < 500 + patience - floor.frame_ms:
+        assert hear(0.05, loud=False) == []
+    assert hear(0.3, loud=True) == []  # it would have ended here
+    assert hear(0.3, loud=True) == ["Close", "Release"]
 
 
 def test_a_short_word_after_a_pause_does(floor: Floor) -> None:
