@@ -26,7 +26,7 @@ FILLERS = _words("um uh uhm umm er erm hmm hm mm ah eh 嗯 呃")
 """Hesitations. They make a turn doubtful and no more: recognisers write them for the ends of
 words, too, and said alone some are an answer."""
 
-OPENINGS = _words("so well 那 那么 请问 对了")
+OPENINGS = _words("so well 那 那么 请问")
 """What opens a turn, and is hardly ever all of it."""
 
 GREETINGS = _words("hello hi hey 你好 您好 喂")
@@ -46,9 +46,22 @@ HANGING_EN = OPEN_EN | _words(
 
 HANGING_ZH = re.compile(
     r"(?:然后|但是|因为|所以|如果|就是|那个|这个|还有|或者|以及|而且|的话"
-    r"|(?<!暖)和|跟|把|被|给|(?<![现实存])在|(?<!不)是)$"
+    r"|(?<!暖)和|跟|把|被|给|(?<![现实存])在|(?<=[^不])是)$"
 )
 """Endings on which a Chinese sentence seldom ends: "的" is none of them (好的, 是的, 我的)."""
+
+NEEDS_MORE = re.compile(
+    r"(?:(?:please|so|well|and|okay|ok|hi|hello|hey) )*"
+    r"(?:(?:can|could|may|will|would|do|did) (?:i|we|you)(?: please)?"
+    r"(?: (?:have|get|give|give me|tell me|show me|make|set|turn|want))?"
+    r"|(?:i|we) (?:want|need|would like|'d like|am looking for)|i'd like|i'm looking for"
+    r"|(?:tell|show|give|get|remind|bring|help) me|(?:what|who|where|how) (?:is|are|about)"
+    r"|(?:what|who|where)'s|(?:is|are) there)"
+)
+NEEDS_MORE_ZH = re.compile(
+    r"请?(?:帮我|给我|告诉我|我想|我要|我想要|我需要|能不能|可不可以|可以帮我|麻烦你)"
+)
+"""Whole utterances that ask for something and have not said what."""
 
 DIGITS = _words("zero oh one two three four five six seven eight nine double triple")
 DICTATED = 3
@@ -121,9 +134,12 @@ def hangs(text: str) -> bool:
         return True
     if _is_only(OPENINGS, marked):
         return True
-    last = _tokens(plain)[-1:]
+    words = _tokens(plain)
+    last = words[-1:]
     if marked.endswith(("?", "!", "？", "！", "。")):
         return last != [] and last[0] in OPEN_EN
+    if NEEDS_MORE.fullmatch(" ".join(words)) or NEEDS_MORE_ZH.fullmatch("".join(words)):
+        return True
     return bool(HANGING_ZH.search(plain)) or (last != [] and last[0] in HANGING_EN)
 
 
