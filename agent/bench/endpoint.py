@@ -26,7 +26,7 @@ from rich.table import Table
 from agent.bench.clues import Worth, fit, listen
 from agent.bench.curve import Curve, Point, drawn
 from agent.bench.figures import percentiles
-from agent.bench.pauses import EVERYTHING, SETS, Case, Taken, cases
+from agent.bench.pauses import EVERYTHING, SETS, Case, Taken, cases, entries
 from agent.bench.taking import Opinions, Outcome, Patience, sure_places, take
 from agent.endpoint import WORTH, Evidence, patience_ms
 from agent.engines import open_engines
@@ -101,18 +101,16 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         NotPossible: there are no recordings where they should be.
     """
-    if not (options.speech / "manifest.jsonl").is_file():
-        raise NotPossible(
-            f"There is no manifest.jsonl in {options.speech}; say where it is with --speech."
-        )
+    if options.every < 1:
+        raise NotPossible("--every must be at least 1.")
+    taken = Taken(tuple(options.sets), options.every)
+    entries(options.speech, taken)  # what is wrong there is said before any model is loaded
     profile = load(options.profile or default_id())
 
     async def measured() -> list[Row]:
-        taken = Taken(tuple(options.sets), options.every)
         return await measure(profile, options.speech, options.kept, taken)
 
     async def weighed() -> Worth:
-        taken = Taken(tuple(options.sets), options.every)
         return await weigh(profile, options.speech, options.kept, taken)
 
     if options.fit:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from agent.errors import NotPossible
 from agent.webrtc import sound
 from stages.audio import samples_in
 from stages.events import SAMPLE_RATE, Samples
@@ -87,15 +88,33 @@ class Recording:
 
 
 async def cases(folder: Path, sure: Sure, taken: Taken = EVERYTHING) -> list[Case]:
-    """Return all cases that a folder of recordings with a ``manifest.jsonl`` gives."""
-    lines = (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
-    entries = [one for one in map(json.loads, lines) if one["set"] in taken.sets]
-    recordings = [
-        one for entry in entries[:: taken.every] async for one in _recordings(folder, entry, sure)
-    ]
+    """Return all cases that a folder of recordings with a ``manifest.jsonl`` gives.
+
+    Raises:
+        NotPossible: there are none of these sets in it.
+    """
+    chosen = entries(folder, taken)
+    recordings = [one for entry in chosen async for one in _recordings(folder, entry, sure)]
     whole = [_padded(one) for one in recordings]
     asked = [one for one in recordings if one.group not in UNASKED]
     return [*whole, *_stretched(asked), *_joined(asked)]
+
+
+def entries(folder: Path, taken: Taken) -> list[dict[str, Any]]:
+    """Return what the manifest of a folder says of the recordings that are taken.
+
+    Raises:
+        NotPossible: there are no recordings where they should be, or none of these sets.
+    """
+    manifest = folder / "manifest.jsonl"
+    if not manifest.is_file():
+        raise NotPossible(f"There is no manifest.jsonl in {folder}; say where it is with --speech.")
+    lines = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+    found = [line for line in lines if line["set"] in taken.sets]
+    if not found:
+        known = ", ".join(sorted({line["set"] for line in lines}))
+        raise NotPossible(f"{manifest} has no {' or '.join(taken.sets)}; --sets may be: {known}.")
+    return found[:: taken.every]
 
 
 # --- recordings -----------------------------------------------------------------------------
