@@ -40,8 +40,11 @@ TIMERS_MS = (200, 300, 400, 500, 600, 700, 800, 900, 1000, 1200, 1500)
 THRESHOLDS = (0.3, 0.5, 0.7, 0.9, 0.97)
 ALONE_MS, GIVES_UP_MS = 200, (800, 1500)
 """The turn detector alone: it ends a turn after the first, and one it doubts after the second."""
-SWEEP_MS = (-60, 100, 200, 300, 400, 480)
-"""``balanced``, so much later whatever the doubt: the rest of our curve."""
+BETWEEN = (
+    ("quick", "balanced", 0.5),
+    *(("balanced", "patient", share) for share in (0.2, 0.4, 0.6, 0.8)),
+)
+"""Two presets, and how far from the one to the other: the rest of our curve."""
 
 
 USUAL = TurnSettings.model_validate({})
@@ -135,7 +138,7 @@ def ways() -> list[Way]:
         Way("ours", name, TurnSettings.model_validate(knobs), patience_ms)
         for name, knobs in PRESETS.items()
     ]
-    return found + [_shifted(later) for later in SWEEP_MS]
+    return found + [_between(*one) for one in BETWEEN]
 
 
 def _fixed(timer: int) -> Way:
@@ -149,9 +152,14 @@ def _alone(floor: float, last: int) -> Way:
     return Way(f"detector, {last} ms", f"from {floor}", USUAL, patience)
 
 
-def _shifted(later: int) -> Way:
-    times = {name: getattr(USUAL, name) + later for name in ("confident_ms", "doubtful_ms")}
-    return Way("ours", f"balanced {later:+} ms", TurnSettings.model_validate(times), patience_ms)
+def _between(one: str, other: str, share: float) -> Way:
+    begin, end = (TurnSettings.model_validate(PRESETS[name]) for name in (one, other))
+    times = {
+        name: round((1 - share) * getattr(begin, name) + share * getattr(end, name))
+        for name in ("confident_ms", "doubtful_ms", "cap_ms")
+    }
+    name = f"{share:.0%} from {one} to {other}"
+    return Way("ours", name, TurnSettings.model_validate(times), patience_ms)
 
 
 async def measure(
