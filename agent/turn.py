@@ -115,10 +115,10 @@ class Turns:
             return self._maybe_interrupt(words.text)
         if words.upto != utterance.asked_at or utterance.text is not None:
             return []  # the caller has gone on since, or it was said before
-        utterance.text = words.text.strip()
-        if utterance.text and utterance.was_burst():
+        text, was_burst = utterance.hear(words.text.strip(), self._speaking is not None)
+        if was_burst:
             self._pauses.pop()
-        actions = self._maybe_interrupt(utterance.text)
+        actions = self._maybe_interrupt(text)
         if utterance.ended_at is not None:
             return actions + self._finish(utterance, utterance.ended_at)
         return actions + self._prepare(utterance)

@@ -67,17 +67,27 @@ class Utterance:
         self.silent, self.asked_at, self.ended_at, self.resumed_at = False, None, None, start
         self.text, self.complete, self.endpoint = None, None, False
 
-    def was_burst(self) -> bool:
-        """Tell whether the sound before this pause was short and brought no word; then undo it.
+    def hear(self, text: str, over_reply: bool) -> tuple[str, bool]:
+        """Take the words up to this pause.
 
-        The silence goes on from where it began: a breath or a click is nothing to wait for.
+        A recogniser that hears none in the longer piece has lost those it had, and they stand;
+        over a reply they do not, as it invents some in noise there and takes them back. If the
+        sound before the pause was short and brought no word, the silence goes on from where it
+        began: a breath or a click is nothing to wait for.
+
+        Returns:
+            The words, and whether that sound was none of the speech.
         """
         before, self.before = self.before, None
+        if before is None:
+            self.text = text
+            return text, False
+        self.text = text = before.text if not text and not over_reply else text
         short = self.last_speech - self.resumed_at <= BURST
-        if before is None or not short or not same_words(before.text, self.text or ""):
-            return False
+        if not text or not short or not same_words(before.text, text):
+            return text, False
         self.noise_upto, self.last_speech = self.last_speech, before.last_speech
-        return True
+        return text, True
 
 
 @dataclass(slots=True)

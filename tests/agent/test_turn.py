@@ -262,6 +262,29 @@ def test_so_does_a_long_sound_without_a_word(floor: Floor) -> None:
     assert floor.last(Release).speech_end == end
 
 
+def test_words_that_a_recogniser_loses_in_a_longer_piece_are_answered(floor: Floor) -> None:
+    floor.speak(500)
+    floor.be_silent(140)
+    floor.final("Jim and Ann")
+    floor.speak(500)
+    floor.be_silent(140)
+    floor.final("")
+    floor.be_silent(1000)
+    assert floor.last(Release).text == "Jim and Ann"
+
+
+def test_but_not_those_that_it_heard_in_noise_over_a_reply(floor: Floor) -> None:
+    replying(floor)
+    floor.hear(150, 0.6)
+    floor.be_silent(140)
+    floor.final("you")
+    floor.hear(150, 0.6)
+    floor.be_silent(140)
+    floor.final("")
+    floor.be_silent(1000)
+    assert floor.all(Release) == []
+
+
 def test_news_of_an_older_utterance_changes_nothing(floor: Floor) -> None:
     floor.turn("first")
     old = floor.last(AskFinal)
