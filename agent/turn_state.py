@@ -34,6 +34,7 @@ class Utterance:
     silent: bool = False  # a pause is on
     asked_at: int | None = None  # the pause's AskFinal
     text: str | None = None  # the final for it
+    stale: bool = False  # … are those of an earlier pause: how they end says nothing of this one
     complete: float | None = None
     endpoint: bool = False  # by the recogniser's own rules it is over
     ended_at: int | None = None  # the endpoint was decided, words are awaited
@@ -46,7 +47,8 @@ class Utterance:
 
     def evidence(self, pauses_ms: Sequence[float]) -> Evidence:
         """Return what is known at its pause, with what the caller's pauses were like."""
-        return Evidence(self.complete, self.text, tuple(pauses_ms), self.endpoint)
+        text = None if self.stale else self.text
+        return Evidence(self.complete, text, tuple(pauses_ms), self.endpoint)
 
     def calm(self, rising: bool) -> bool:
         """Tell whether the turn may end in this frame, one that may begin speech or not.
@@ -65,7 +67,7 @@ class Utterance:
         """Take the pause back: there is sound again."""
         self.before = None if self.text is None else Before(self.text, self.last_speech)
         self.silent, self.asked_at, self.ended_at, self.resumed_at = False, None, None, start
-        self.text, self.complete, self.endpoint = None, None, False
+        self.text, self.complete, self.endpoint, self.stale = None, None, False, False
 
     def hear(self, text: str, over_reply: bool) -> tuple[str, bool]:
         """Take the words up to this pause.
@@ -82,7 +84,8 @@ class Utterance:
         if before is None:
             self.text = text
             return text, False
-        self.text = text = before.text if not text and not over_reply else text
+        self.stale = not text and not over_reply
+        self.text = text = before.text if self.stale else text
         short = self.last_speech - self.resumed_at <= BURST
         if not text or not short or not same_words(before.text, text):
             return text, False
