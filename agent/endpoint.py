@@ -3,7 +3,9 @@
 No single clue decides. An acoustic turn detector is a hint and not a gate (it calls half of all
 pauses inside sentences complete), the words say when a sentence hangs in the air, a recogniser's
 comma says that it expects more, one word alone is often the beginning of several, and callers
-who make long pauses inside their sentences will make another. What each clue is worth was
+who make long pauses inside their sentences will make another. Clues add up to a doubt, and the
+doubt places the wait in a narrow range: what is only doubtful must not wait much longer than a
+timer would. Only what is all but sure to go on waits for the cap. What each clue is worth was
 measured on human speech: see docs/turn-taking.md. Pure: no clock, no I/O.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from agent.turn_settings import TurnSettings
 
@@ -19,8 +22,20 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-FILLERS = _words("um uh uhm umm er erm hmm hm mm ah eh")
-OPEN_EN = FILLERS | _words("a an the and or but because if my your our their and/or")
+FILLERS = _words("um uh uhm umm er erm hmm hm mm ah eh 嗯 呃")
+"""Hesitations. They make a turn doubtful and no more: recognisers write them for the ends of
+words, too, and said alone some are an answer."""
+
+OPENINGS = _words("so well 那 那么 请问")
+"""What opens a turn, and is hardly ever all of it."""
+
+GREETINGS = _words("hello hi hey 你好 您好 喂")
+"""What opens a turn, and may be all of it: half way to the longest wait."""
+
+CALLING = _words("hey ok okay hello hi")
+"""With a name after them they call somebody: "Hey Robin" is as good as one word alone."""
+
+OPEN_EN = _words("a an the and or but because if my your our their and/or")
 """Words on which no English sentence ends, not even a question."""
 
 HANGING_EN = OPEN_EN | _words(
@@ -31,25 +46,51 @@ HANGING_EN = OPEN_EN | _words(
 
 HANGING_ZH = re.compile(
     r"(?:然后|但是|因为|所以|如果|就是|那个|这个|还有|或者|以及|而且|的话"
-    r"|嗯+|呃+|额+|(?<!暖)和|跟|把|被|给|(?<![现实存])在|(?<!不)是)$"
+    r"|(?<!暖)和|跟|把|被|给|(?<![现实存])在|(?<=[^不])是)$"
 )
 """Endings on which a Chinese sentence seldom ends: "的" is none of them (好的, 是的, 我的)."""
 
-NUMBER_WORDS = _words(
-    "zero oh one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
-    " fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty"
-    " ninety hundred double triple point"
+NEEDS_MORE = re.compile(
+    r"(?:(?:please|so|well|and|okay|ok|hi|hello|hey) )*"
+    r"(?:(?:can|could|may|will|would|do|did) (?:i|we|you)(?: please)?"
+    r"(?: (?:have|get|give|give me|tell me|show me|make|set|turn|want))?"
+    r"|(?:i|we) (?:want|need|would like|'d like|am looking for)|i'd like|i'm looking for"
+    r"|(?:tell|show|give|get|remind|bring|help) me|(?:what|who|where|how) (?:is|are|about)"
+    r"|(?:what|who|where)'s|(?:is|are) there)"
 )
+NEEDS_MORE_ZH = re.compile(
+    r"请?(?:帮我|给我|告诉我|我想|我要|我想要|我需要|能不能|可不可以|可以帮我|麻烦你)"
+)
+"""Whole utterances that ask for something and have not said what."""
+
+DIGITS = _words("zero oh one two three four five six seven eight nine double triple")
 DICTATED = 3
-"""Numerals in a row that make a dictation: "six thirty" is a time of day."""
-_DICTATED_ZH = re.compile(r"[零〇一二两三四五六七八九幺\d]{3,}$")
+"""Digits in a row that make a dictation: "six thirty" is a time of day, "ninety two" a number."""
+
+_E_ZH = re.compile(r"(?:^|[\s,，。、])额+$")  # in 金额 and 余额 it is no hesitation
+_BREAKS = re.compile(r"[\s.…,，、\-—。!！]+")
+_DICTATED_ZH = re.compile(r"(?:[零〇一二两三四五六七八九幺]{3,}|(?<=[\u3400-\u9fff])\d{3,})$")
 _TOKEN = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff](?:[\w'’](?<![\u3400-\u9fff]))*")
 
-COMMA, ALONE, QUESTION = 0.3, 0.2, 0.5
-"""What a comma at the end, or one word alone, leaves of a detector's opinion; and the least that
-a question is believed."""
+
+class Clues(NamedTuple):
+    """What makes it likely that more comes, and what that adds to the doubt."""
+
+    detector: float = 0.5  # how sure it is that more comes
+    comma: float = 0.8  # at the end
+    alone: float = 0.65  # one word, or a call and a name
+    hesitation: float = 1.0  # at the end
+    question: float = -0.15
+
+
+WORTH = Clues()
+"""``firstword bench endpoint --fit`` says what they are worth on other recordings."""
+
 PAUSE_MS = 200.0
 """Shorter silences are no pauses; everybody makes them."""
+HABIT, ALLOWED = 3, 0.6
+"""So many pauses make a habit, and a turn waits for so much of the usual one at least: all of it
+would make every end as slow as the pauses are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,54 +106,94 @@ class Evidence:
 def patience_ms(settings: TurnSettings, evidence: Evidence) -> float:
     """Return the silence, in milliseconds, after which the turn is over.
 
-    It lies between ``confident_ms`` and ``doubtful_ms`` by how complete the turn seems, is
-    ``cap_ms`` for a sentence that hangs in the air, and grows with the caller's own rhythm. It
-    is ``confident_ms`` where the recogniser has heard the end: its silence was long already.
+    It lies between ``confident_ms`` and ``doubtful_ms`` by the doubt there is, grows with the
+    caller's own rhythm, and is ``cap_ms`` for a sentence that hangs in the air. It is
+    ``confident_ms`` where the recogniser has heard the end: its silence was long already.
     """
     if evidence.endpoint:
         return float(settings.confident_ms)
     if evidence.text is not None and hangs(evidence.text):
         return float(settings.cap_ms)
-    sure = sureness(evidence)
-    wait = settings.doubtful_ms + (settings.confident_ms - settings.doubtful_ms) * sure
-    return float(min(settings.cap_ms, max(wait, _rhythm(settings, evidence, sure))))
+    if evidence.text is not None and _is_only(GREETINGS, evidence.text):
+        return min(settings.cap_ms, (settings.doubtful_ms + settings.cap_ms) / 2)
+    unsure = doubt(evidence)
+    wait = settings.confident_ms + (settings.doubtful_ms - settings.confident_ms) * unsure
+    return float(min(settings.cap_ms, max(wait, _rhythm(settings, evidence))))
 
 
 def hangs(text: str) -> bool:
-    """Tell whether the words so far break off: a conjunction, a hesitation, digits in dictation.
+    """Tell whether the words so far break off: a conjunction, an opening, digits in dictation.
 
     Recognisers put a full stop after anything, so a full stop says nothing here.
     """
     marked = text.strip()
-    plain = marked.rstrip(".…,，、-— 。?？!！")
+    plain = _plain(marked)
     if not plain:
         return False
     if marked.endswith(("...", "…", "、", "-", "—")) or dictating(plain):
         return True
+    if _is_only(OPENINGS, marked):
+        return True
     words = _tokens(plain)
+    last = words[-1:]
     if marked.endswith(("?", "!", "？", "！", "。")):
-        return words[-1:] != [] and words[-1] in OPEN_EN
-    return bool(HANGING_ZH.search(plain)) or (words[-1:] != [] and words[-1] in HANGING_EN)
+        return last != [] and last[0] in OPEN_EN
+    if NEEDS_MORE.fullmatch(" ".join(words)) or NEEDS_MORE_ZH.fullmatch("".join(words)):
+        return True
+    return bool(HANGING_ZH.search(plain)) or (last != [] and last[0] in HANGING_EN)
 
 
 def dictating(text: str) -> bool:
-    """Tell whether a number is being dictated: three numerals or more at the end."""
+    """Tell whether a number is being dictated: three digits or more at the end, one by one."""
     tail = _tokens(text)[-DICTATED:]
-    said = len(tail) == DICTATED and all(one.isdigit() or one in NUMBER_WORDS for one in tail)
+    said = len(tail) == DICTATED and all(_is_digit(one) for one in tail)
     return said or bool(_DICTATED_ZH.search(text))
 
 
-def sureness(evidence: Evidence) -> float:
-    """Return 0 (it may well go on) to 1 (all says: done)."""
-    sure = 0.5 if evidence.complete is None else evidence.complete
+def doubt(evidence: Evidence) -> float:
+    """Return 0 (all says: done) to 1 (it may well go on)."""
     if evidence.text is None:
-        return 0.5 * sure
-    text = evidence.text.strip()
-    if text.endswith(("?", "？")):
-        sure = max(sure, QUESTION)
-    elif text.endswith((",", "，")):
-        sure *= COMMA
-    return sure * ALONE if len(_tokens(text)) < 2 else sure
+        return 0.5 + WORTH.detector * clues(evidence).detector
+    found = sum(worth * there for worth, there in zip(WORTH, clues(evidence), strict=True))
+    return min(1.0, max(0.0, found))
+
+
+def clues(evidence: Evidence) -> Clues:
+    """Return how much of each clue there is, from 0 to 1."""
+    text = (evidence.text or "").strip()
+    words = _tokens(_plain(text))
+    return Clues(
+        detector=0.5 if evidence.complete is None else 1 - evidence.complete,
+        comma=text.endswith((",", "，")),
+        alone=len(words) < 2 or (len(words) == 2 and words[0] in CALLING),
+        hesitation=_hesitates(_plain(text), words),
+        question=text.endswith(("?", "？")),
+    )
+
+
+def same_words(text: str, other: str) -> bool:
+    """Tell whether two transcripts have the same words, however they are marked."""
+    return _tokens(text) == _tokens(other)
+
+
+def _plain(text: str) -> str:
+    return text.strip().rstrip(".…,，、-— 。?？!！")
+
+
+def _is_only(kind: frozenset[str], text: str) -> bool:
+    """Tell whether a text has only words of a kind, and does not ask with them."""
+    words = [one for one in _BREAKS.split(text.lower()) if one]
+    return words != [] and kind.issuperset(words)
+
+
+def _hesitates(plain: str, words: list[str]) -> bool:
+    """Tell whether it ends in a hesitation, and not in the half of an "mm-hmm"."""
+    hums = words[-1:] != [] and words[-1] in FILLERS and words[-2:-1] != ["mm"]
+    return hums or bool(_E_ZH.search(plain))
+
+
+def _is_digit(word: str) -> bool:
+    return word in DIGITS or (len(word) == 1 and word.isdigit())
 
 
 def _tokens(text: str) -> list[str]:
@@ -120,10 +201,10 @@ def _tokens(text: str) -> list[str]:
     return [one.lower() for one in _TOKEN.findall(text)]
 
 
-def _rhythm(settings: TurnSettings, evidence: Evidence, sure: float) -> float:
-    """Return what this caller's own pauses ask for; one long pause asks for little."""
+def _rhythm(settings: TurnSettings, evidence: Evidence) -> float:
+    """Return what this caller's own pauses ask for; few say little."""
     pauses = sorted(pause for pause in evidence.inner_pauses_ms if pause >= PAUSE_MS)
-    if len(pauses) < 2:
+    if len(pauses) < HABIT:
         return 0.0
     usual = pauses[(3 * len(pauses)) // 4]
-    return float(min(usual * 1.25, settings.doubtful_ms) * (1 - 0.5 * sure))
+    return float(min(usual * ALLOWED, settings.doubtful_ms))

@@ -29,7 +29,7 @@ from agent.decisions import (
 from agent.endpoint import Evidence, patience_ms
 from agent.interrupt import KNOCK_MS, ORDER_MS, SURE, is_backchannel, is_order
 from agent.turn_settings import TurnSettings
-from agent.turn_state import Replying, Utterance
+from agent.turn_state import RISING, Replying, Utterance
 from stages.audio import milliseconds_in, samples_in
 from stages.events import Transcript
 
@@ -103,7 +103,7 @@ class Turns:
         if speech >= floor:
             return self._sound(end - samples, end)
         self._run_start = None
-        return self._quiet(end)
+        return self._quiet(end, speech >= RISING and (loud or 0) > end - samples)
 
     def transcript(self, words: Transcript) -> list[Action]:
         """Hear what ASR makes of the utterance."""
@@ -115,8 +115,10 @@ class Turns:
             return self._maybe_interrupt(words.text)
         if words.upto != utterance.asked_at or utterance.text is not None:
             return []  # the caller has gone on since, or it was said before
-        utterance.text = words.text.strip()
-        actions = self._maybe_interrupt(utterance.text)
+        text, was_burst = utterance.hear(words.text.strip(), self._speaking is not None)
+        if was_burst:
+            self._pauses.pop()
+        actions = self._maybe_interrupt(text)
         if utterance.ended_at is not None:
             return actions + self._finish(utterance, utterance.ended_at)
         return actions + self._prepare(utterance)
@@ -206,8 +208,7 @@ class Turns:
         assert self._run_start is not None
         self._pauses.append(milliseconds_in(self._run_start - utterance.last_speech))
         del self._pauses[:-REMEMBERED_PAUSES]
-        utterance.silent, utterance.asked_at, utterance.ended_at = False, None, None
-        utterance.text, utterance.complete, utterance.endpoint = None, None, False
+        utterance.resume(self._run_start)
         return self._drop()
 
     def _too_long(self, utterance: Utterance, end: int) -> list[Action]:
@@ -219,7 +220,7 @@ class Turns:
 
     # --- silence ----------------------------------------------------------------------------
 
-    def _quiet(self, end: int) -> list[Action]:
+    def _quiet(self, end: int, rising: bool) -> list[Action]:
         utterance = self._utterance
         if utterance is None:
             knock = end - self._held_at >= samples_in(KNOCK_MS)
@@ -232,9 +233,8 @@ class Turns:
         actions = self._pause(utterance, end, silence)
         if self._was_noise(utterance, silence):
             return self._dismiss(utterance)
-        if milliseconds_in(silence) < self._patience(utterance):
-            return actions
-        return actions + self._end(utterance, end)
+        over = utterance.calm(rising) and milliseconds_in(silence) >= self._patience(utterance)
+        return actions + self._end(utterance, end) if over else actions
 
     def _pause(self, utterance: Utterance, end: int, silence: int) -> list[Action]:
         """Ask for words and an opinion, once a pause."""
@@ -288,7 +288,7 @@ class Turns:
         said = self.said_with(text)
         if not said:
             return self._dismiss(utterance)
-        close = self._close(utterance, utterance.last_speech)
+        close = self._close(utterance, utterance.spent)
         return [close, self._release(said, utterance.last_speech, endpoint)]
 
     # --- replies ----------------------------------------------------------------------------

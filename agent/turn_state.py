@@ -5,7 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.endpoint import Evidence
+from agent.endpoint import Evidence, same_words
+from stages.audio import samples_in
+
+BURST = samples_in(200)
+"""Samples of sound that may be a click, a breath or a chair; a word is mostly longer."""
+
+RISING = 0.15
+"""Probability from which a loud frame may be the beginning of speech that a VAD has yet to
+believe in: no turn ends in it; the next frame tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A pause that seemed to be over."""
+
+    text: str
+    last_speech: int
 
 
 @dataclass(slots=True)
@@ -18,15 +34,63 @@ class Utterance:
     silent: bool = False  # a pause is on
     asked_at: int | None = None  # the pause's AskFinal
     text: str | None = None  # the final for it
+    stale: bool = False  # … are those of an earlier pause: how they end says nothing of this one
     complete: float | None = None
     endpoint: bool = False  # by the recogniser's own rules it is over
     ended_at: int | None = None  # the endpoint was decided, words are awaited
+    resumed_at: int = 0  # where the newest run of speech after a pause began
+    before: Before | None = None  # the pause before that run, if it had its words
+    noise_upto: int = 0  # position after the newest sound in it that was none of its speech
+    risen: bool = False  # the last frame may have been the beginning of speech
     forced: bool = False  # it was too long: it ends, whatever is still said
     known: bool | None = None  # whether the voice may have the word; none: not told yet
 
     def evidence(self, pauses_ms: Sequence[float]) -> Evidence:
         """Return what is known at its pause, with what the caller's pauses were like."""
-        return Evidence(self.complete, self.text, tuple(pauses_ms), self.endpoint)
+        text = None if self.stale else self.text
+        return Evidence(self.complete, text, tuple(pauses_ms), self.endpoint)
+
+    def calm(self, rising: bool) -> bool:
+        """Tell whether the turn may end in this frame, one that may begin speech or not.
+
+        The next one tells, so it has to be believed: in noise every frame may begin speech.
+        """
+        before, self.risen = self.risen, rising
+        return before or not rising
+
+    @property
+    def spent(self) -> int:
+        """Position up to which no later utterance shall have the audio."""
+        return max(self.last_speech, self.noise_upto)
+
+    def resume(self, start: int) -> None:
+        """Take the pause back: there is sound again."""
+        self.before = None if self.text is None else Before(self.text, self.last_speech)
+        self.silent, self.asked_at, self.ended_at, self.resumed_at = False, None, None, start
+        self.text, self.complete, self.endpoint, self.stale = None, None, False, False
+
+    def hear(self, text: str, over_reply: bool) -> tuple[str, bool]:
+        """Take the words up to this pause.
+
+        A recogniser that hears none in the longer piece has lost those it had, and they stand;
+        over a reply they do not, as it invents some in noise there and takes them back. If the
+        sound before the pause was short and brought no word, the silence goes on from where it
+        began: a breath or a click is nothing to wait for.
+
+        Returns:
+            The words, and whether that sound was none of the speech.
+        """
+        before, self.before = self.before, None
+        if before is None:
+            self.text = text
+            return text, False
+        self.stale = not text and not over_reply
+        self.text = text = before.text if self.stale else text
+        short = self.last_speech - self.resumed_at <= BURST
+        if not text or not short or not same_words(before.text, text):
+            return text, False
+        self.noise_upto, self.last_speech = self.last_speech, before.last_speech
+        return text, True
 
 
 @dataclass(slots=True)

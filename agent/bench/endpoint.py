@@ -11,33 +11,40 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
 import anyio
 import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
+from agent.bench.clues import Worth, fit, listen
 from agent.bench.curve import Curve, Point, drawn
 from agent.bench.figures import percentiles
-from agent.bench.pauses import Case, cases
+from agent.bench.pauses import EVERYTHING, SETS, Case, Taken, cases, entries
 from agent.bench.taking import Opinions, Outcome, Patience, sure_places, take
-from agent.endpoint import Evidence, patience_ms
+from agent.endpoint import WORTH, Evidence, patience_ms
 from agent.engines import open_engines
 from agent.errors import NotPossible
 from agent.profile import Profile, default_id, load
 from agent.turn_settings import PRESETS, TurnSettings
+from stages.events import Samples
 from stages.models import ModelStore
 
 TIMERS_MS = (200, 300, 400, 500, 600, 700, 800, 900, 1000, 1200, 1500)
 THRESHOLDS = (0.3, 0.5, 0.7, 0.9, 0.97)
 ALONE_MS, GIVES_UP_MS = 200, (800, 1500)
 """The turn detector alone: it ends a turn after the first, and one it doubts after the second."""
-SWEEP = (0.7, 0.85, 1.15, 1.3, 1.6)
-"""Our times of ``balanced``, all together so much shorter or longer: the rest of our curve."""
+BETWEEN = (
+    ("quick", "balanced", 0.5),
+    *(("balanced", "patient", share) for share in (0.2, 0.4, 0.6, 0.8)),
+)
+"""Two presets, and how far from the one to the other: the rest of our curve."""
 
 
 USUAL = TurnSettings.model_validate({})
@@ -62,6 +69,7 @@ class Row:
     group: str
     cases: int
     cut_in_percent: float
+    cut_in_heard_percent: float  # a sound of the reply was heard before the caller went on
     p50_ms: float
     p95_ms: float
     mean_ms: float
@@ -76,9 +84,17 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--speech", type=Path, default=Path("../shared/speech/dev"), metavar="DIR",
         help="recordings with a manifest.jsonl (%(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--sets", nargs="+", default=list(SETS), metavar="SET",
+        help="sets of the manifest; all but fillers and talks are stretched and joined, too",
+    )  # fmt: skip
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="N", help="take every Nth recording (%(default)s)"
+    )
     parser.add_argument("--profile", help="whose stages listen (default: the default one)")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the curve")
     parser.add_argument("--kept", type=Path, metavar="FILE", help="keep what the models said")
+    parser.add_argument("--fit", action="store_true", help="say what each clue is worth, instead")
     parser.add_argument("--groups", action="store_true", help="print every group, not only all")
 
 
@@ -88,15 +104,21 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         NotPossible: there are no recordings where they should be.
     """
-    if not (options.speech / "manifest.jsonl").is_file():
-        raise NotPossible(
-            f"There is no manifest.jsonl in {options.speech}; say where it is with --speech."
-        )
+    if options.every < 1:
+        raise NotPossible("--every must be at least 1.")
+    taken = Taken(tuple(options.sets), options.every)
+    entries(options.speech, taken)  # what is wrong there is said before any model is loaded
     profile = load(options.profile or default_id())
 
     async def measured() -> list[Row]:
-        return await measure(profile, options.speech, options.kept)
+        return await measure(profile, options.speech, options.kept, taken)
 
+    async def weighed() -> Worth:
+        return await weigh(profile, options.speech, options.kept, taken)
+
+    if options.fit:
+        _print_worth(anyio.run(weighed), options.json)
+        return 0
     rows = anyio.run(measured)
     if options.svg is not None:
         options.svg.write_text(drawn(_curves(rows), _title(rows)), encoding="utf-8")
@@ -116,7 +138,7 @@ def ways() -> list[Way]:
         Way("ours", name, TurnSettings.model_validate(knobs), patience_ms)
         for name, knobs in PRESETS.items()
     ]
-    return found + [_scaled(factor) for factor in SWEEP]
+    return found + [_between(*one) for one in BETWEEN]
 
 
 def _fixed(timer: int) -> Way:
@@ -130,27 +152,51 @@ def _alone(floor: float, last: int) -> Way:
     return Way(f"detector, {last} ms", f"from {floor}", USUAL, patience)
 
 
-def _scaled(factor: float) -> Way:
+def _between(one: str, other: str, share: float) -> Way:
+    begin, end = (TurnSettings.model_validate(PRESETS[name]) for name in (one, other))
     times = {
-        name: round(getattr(USUAL, name) * factor)
+        name: round((1 - share) * getattr(begin, name) + share * getattr(end, name))
         for name in ("confident_ms", "doubtful_ms", "cap_ms")
     }
-    return Way("ours", f"balanced × {factor}", TurnSettings.model_validate(times), patience_ms)
+    name = f"{share:.0%} from {one} to {other}"
+    return Way("ours", name, TurnSettings.model_validate(times), patience_ms)
 
 
-async def measure(profile: Profile, folder: Path, kept: Path | None) -> list[Row]:
+async def measure(
+    profile: Profile, folder: Path, kept: Path | None, taken: Taken = EVERYTHING
+) -> list[Row]:
     """Return what every way does with the recordings of a folder, by group and in all."""
+    rows: list[Row] = []
+    async with _listening(profile, folder, kept, taken) as (turns, opinions):
+        for way in ways():
+            rows += _rows(way, await take(turns, opinions, way.settings, way.patience), turns)
+    return rows
+
+
+async def weigh(
+    profile: Profile, folder: Path, kept: Path | None, taken: Taken = EVERYTHING
+) -> Worth:
+    """Return what each clue is worth on the recordings of a folder."""
+    async with _listening(profile, folder, kept, taken) as (turns, opinions):
+        return fit(await listen(turns, opinions))
+
+
+@asynccontextmanager
+async def _listening(
+    profile: Profile, folder: Path, kept: Path | None, taken: Taken
+) -> AsyncIterator[tuple[list[Case], Opinions]]:
+    """Give the cases of a folder, and what the models say of them; keep that, if asked."""
     async with open_engines(ModelStore()) as engines:
         opinions = Opinions(await engines.stages(profile))
         if kept is not None:
             opinions.load(kept)
-        turns = await cases(folder, lambda samples: sure_places(opinions.stages, samples))
-        rows: list[Row] = []
-        for way in ways():
-            rows += _rows(way, await take(turns, opinions, way.settings, way.patience), turns)
+
+        async def sure(samples: Samples) -> npt.NDArray[np.bool_]:
+            return await sure_places(opinions.stages, samples)
+
+        yield await cases(folder, sure, taken), opinions
         if kept is not None:
             opinions.save(kept)
-        return rows
 
 
 def _rows(way: Way, outcomes: Sequence[Outcome], turns: Sequence[Case]) -> list[Row]:
@@ -167,12 +213,14 @@ def _row(way: Way, group: str, outcomes: Sequence[Outcome]) -> Row:
     p50, p95 = percentiles(waits, (50, 95))
     error50, error95 = percentiles(errors, (50, 95))
     cut = sum(one.cut_ins > 0 for one in outcomes)
+    heard = sum(one.heard > 0 for one in outcomes)
     return Row(
         family=way.family,
         name=way.name,
         group=group,
         cases=len(outcomes),
         cut_in_percent=round(100 * cut / len(outcomes), 1),
+        cut_in_heard_percent=round(100 * heard / len(outcomes), 1),
         p50_ms=p50,
         p95_ms=p95,
         mean_ms=round(float(np.mean(waits)), 1) if waits else float("nan"),
@@ -180,6 +228,19 @@ def _row(way: Way, group: str, outcomes: Sequence[Outcome]) -> Row:
         vad_error_p50_ms=error50,
         vad_error_p95_ms=error95,
     )
+
+
+def _print_worth(worth: Worth, as_json: bool) -> None:
+    if as_json:
+        json.dump(asdict(worth), sys.stdout)
+        sys.stdout.write("\n")
+        return
+    console = Console(highlight=False)
+    ends, inner = worth.pauses
+    console.print(f"{ends} ends of turns, {inner} pauses inside them; log-odds that more comes:")
+    for name, weight in worth.weights.items():
+        console.print(f"  {name:<12}{weight:+.2f}  (ours, in doubt: {getattr(WORTH, name):+.2f})")
+    console.print(f"AUC {worth.left_out}, each recording left out of its fit; ours {worth.ours}")
 
 
 # --- shown ----------------------------------------------------------------------------------
@@ -209,10 +270,11 @@ def _table(rows: Sequence[Row]) -> Table:
     table = Table(title="time from the caller's last sound to the endpoint")
     for name in ("way", "", "group"):
         table.add_column(name)
-    for name in ("turns", "cut in %", "p50 ms", "p95 ms", "mean ms", "never ended"):
+    for name in ("turns", "cut in %", "heard %", "p50 ms", "p95 ms", "mean ms", "never ended"):
         table.add_column(name, justify="right")
     for row in rows:
         times = (f"{row.p50_ms:.0f}", f"{row.p95_ms:.0f}", f"{row.mean_ms:.0f}")
-        cells = (row.family, row.name, row.group, str(row.cases), f"{row.cut_in_percent:.1f}")
-        table.add_row(*cells, *times, str(row.unanswered))
+        cuts = (f"{row.cut_in_percent:.1f}", f"{row.cut_in_heard_percent:.1f}")
+        cells = (row.family, row.name, row.group, str(row.cases))
+        table.add_row(*cells, *cuts, *times, str(row.unanswered))
     return table

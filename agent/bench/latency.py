@@ -35,7 +35,7 @@ from agent.commands import models as models_command
 from agent.commands.demo import recordings
 from agent.engines import models_of
 from agent.errors import NotPossible
-from agent.messages import ReplyEnd, ToPage
+from agent.messages import Playing, ReplyEnd, ToPage
 from agent.profile import default_id, load
 from agent.report.figures import ORDER
 from agent.serving import own_agent
@@ -68,11 +68,14 @@ class Told:
     """What a call's messages said of its replies."""
 
     ended: Counter[int] = field(default_factory=Counter)  # replies, by turn
+    played: Counter[int] = field(default_factory=Counter)  # those with an audible sample
 
     def take(self, message: ToPage) -> None:
         """Take a message of the agent."""
         if isinstance(message, ReplyEnd):
             self.ended[message.turn] += 1
+        elif isinstance(message, Playing):
+            self.played[message.turn] += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Round:
     heard_ms: tuple[float, ...]
     stages: dict[str, tuple[float, ...]]
     false_endpoints: int
+    false_endpoints_heard: int  # a sound of the reply went out before the caller went on
     failures: tuple[str, ...]
     records: tuple[dict[str, Any], ...] = field(repr=False)
 
@@ -95,6 +99,7 @@ class Round:
             "heard_ms": _figures(self.heard_ms),
             "stages": {name: _figures(values) for name, values in self.stages.items()},
             "false_endpoints": self.false_endpoints,
+            "false_endpoints_heard": self.false_endpoints_heard,
             "failures": list(self.failures),
         }
 
@@ -220,6 +225,7 @@ def _sum_up(count: int, heard: Sequence[tuple[CallResult, Told]]) -> Round:
             if any(span == name for span, _ in spans)
         },
         false_endpoints=sum(false_endpoints(result, told.ended) for result, told in heard),
+        false_endpoints_heard=sum(false_endpoints(result, told.played) for result, told in heard),
         failures=tuple(failure for result, _ in heard for failure in result.failures),
         records=tuple(records),
     )
@@ -230,7 +236,8 @@ def false_endpoints(result: CallResult, ended: Counter[int]) -> int:
 
     Args:
         result: a call without barge-in, so that nothing but a false endpoint makes two replies.
-        ended: replies that ended, by turn; the agent numbers turns from 1.
+        ended: replies that ended, or those of them that were heard, by turn; the agent numbers
+            turns from 1.
     """
     false, before = 0, 0
     for turn in result.turns:
@@ -295,6 +302,7 @@ def _print(console: Console, rounds: Sequence[Round], machine: Machine) -> None:
     table.add_row("heard", *(_cell(each.heard_ms) for each in rounds), style="bold")
     table.add_row("turns heard", *(f"{len(each.heard_ms)} of {each.turns}" for each in rounds))
     table.add_row("false endpoints", *(str(each.false_endpoints) for each in rounds))
+    table.add_row("of them heard", *(str(each.false_endpoints_heard) for each in rounds))
     console.print(table)
     console.print(str(machine), style="dim")
     for each in rounds:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from agent.errors import NotPossible
 from agent.webrtc import sound
 from stages.audio import samples_in
 from stages.events import SAMPLE_RATE, Samples
@@ -33,12 +34,26 @@ LOUD_DB, ABOVE_FLOOR_DB = 40.0, 10.0
 """Speech is no further below the loudest 10 ms than the first, and so far above the quietest."""
 NEAR_MS = 80
 """A loud place is speech where the VAD, which is late, is sure no further away than this."""
+SETS = ("en_assistant", "en_fillers", "en_convo")
+UNASKED = frozenset({"en_fillers", "en_convo"})
+"""Sets that are no requests: nothing is put into them or behind them."""
 _STEP = samples_in(10)
 _UNFIT = ("whisper",)
 """Recordings of which neither the ear of the VAD nor the level tells where speech ends."""
 
 Sure = Callable[[Samples], Awaitable[npt.NDArray[np.bool_]]]
 """Tells for each sample whether a VAD is sure of speech there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Which recordings are taken: those of some sets, every so-manieth of them."""
+
+    sets: tuple[str, ...] = SETS
+    every: int = 1
+
+
+EVERYTHING = Taken()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,15 +87,34 @@ class Recording:
         return float(10 ** (np.quantile(_levels(self.samples), 0.1) / 20))
 
 
-async def cases(folder: Path, sure: Sure) -> list[Case]:
-    """Return all cases that a folder of recordings with a ``manifest.jsonl`` gives."""
-    lines = (folder / "manifest.jsonl").read_text(encoding="utf-8").splitlines()
-    recordings = [
-        one for line in lines async for one in _recordings(folder, json.loads(line), sure)
-    ]
+async def cases(folder: Path, sure: Sure, taken: Taken = EVERYTHING) -> list[Case]:
+    """Return all cases that a folder of recordings with a ``manifest.jsonl`` gives.
+
+    Raises:
+        NotPossible: there are none of these sets in it.
+    """
+    chosen = entries(folder, taken)
+    recordings = [one for entry in chosen async for one in _recordings(folder, entry, sure)]
     whole = [_padded(one) for one in recordings]
-    asked = [one for one in recordings if one.group == "en_assistant"]
+    asked = [one for one in recordings if one.group not in UNASKED]
     return [*whole, *_stretched(asked), *_joined(asked)]
+
+
+def entries(folder: Path, taken: Taken) -> list[dict[str, Any]]:
+    """Return what the manifest of a folder says of the recordings that are taken.
+
+    Raises:
+        NotPossible: there are no recordings where they should be, or none of these sets.
+    """
+    manifest = folder / "manifest.jsonl"
+    if not manifest.is_file():
+        raise NotPossible(f"There is no manifest.jsonl in {folder}; say where it is with --speech.")
+    lines = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+    found = [line for line in lines if line["set"] in taken.sets]
+    if not found:
+        known = ", ".join(sorted({line["set"] for line in lines}))
+        raise NotPossible(f"{manifest} has no {' or '.join(taken.sets)}; --sets may be: {known}.")
+    return found[:: taken.every]
 
 
 # --- recordings -----------------------------------------------------------------------------
@@ -92,7 +126,7 @@ async def _recordings(
     """Give what one caller says in one turn, once or more often in a recording."""
     group, name = entry["set"], Path(entry["path"]).stem
     file = folder.parent / entry["path"]
-    if group not in ("en_assistant", "en_fillers", "en_convo") or any(u in name for u in _UNFIT):
+    if any(unfit in name for unfit in _UNFIT):
         return
     segments = entry.get("segments") or []
     if group == "en_convo" and not segments:

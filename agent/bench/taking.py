@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,11 @@ Patience = Callable[[TurnSettings, Evidence], float]
 FINAL_MS, FINAL_MS_PER_S, JUDGE_MS = 35.0, 25.0, 45.0
 """After a pause is noticed: a final comes so late, and so much later a second of speech; an
 opinion so late. Medians of calls on two shared cores."""
+HEARD_S, CUT_S = 15.0, 10.0
+"""Longer than the first is no final: so much of a long utterance is words already, every time."""
+
+AUDIBLE = samples_in(28)
+"""From the endpoint to the first audible sample of a reply that is ready: playout, and the ear."""
 
 SURE = 0.8
 """Probability from which a VAD, asked where a recording ends, is believed."""
@@ -61,6 +67,7 @@ class Outcome:
     case: str
     group: str
     cut_ins: int  # endpoints before the end
+    heard: int  # those of them after which a sound of the reply came before the caller went on
     wait_ms: float | None  # from the end to the endpoint; none: the turn was never ended
     vad_error_ms: float | None  # of where the machine took the end to be
 
@@ -161,27 +168,31 @@ async def sure_places(stages: Stages, samples: Samples) -> npt.NDArray[np.bool_]
 
 
 @dataclass(eq=False)
-class _Taking:
+class Taking:
     """One way to take turns, in one case."""
 
     case: Case
     opinions: Opinions
     turns: Turns
     cut_ins: int = 0
+    heard: int = 0
     wait: float | None = None
     error: float | None = None
+    now: int = 0  # position of the newest frame
     _start: int = 0
     _coming: list[tuple[int, Callable[[], list[Action]]]] = field(default_factory=list)
 
     async def run(self) -> Outcome:
         """Listen to the whole case."""
         for frame in await self.opinions.listen(self.case):
+            self.now = frame.end
             await self._hear_opinions(frame.end)
             actions = self.turns.frame(frame.end, frame.samples, frame.speech, frame.loud)
             await self._do(actions, frame.end)
             if self.wait is not None:
                 break
-        return Outcome(self.case.name, self.case.group, self.cut_ins, self.wait, self.error)
+        cuts = self.cut_ins, self.heard
+        return Outcome(self.case.name, self.case.group, *cuts, self.wait, self.error)
 
     async def _hear_opinions(self, upto: int) -> None:
         due = sorted((one for one in self._coming if one[0] <= upto), key=lambda one: one[0])
@@ -195,16 +206,18 @@ class _Taking:
                 case Open():
                     self._start = action.start
                 case AskFinal():
-                    await self._ask(action)
+                    await self.ask(action)
                 case Release():
                     self._released(action, now)
                 case _:
                     pass
 
-    async def _ask(self, action: AskFinal) -> None:
+    async def ask(self, action: AskFinal) -> None:
+        """Let the words and the opinion come when they would in a call."""
         at = action.at
         text, sure = await self.opinions.ask(self.case, self._start, at)
         heard = milliseconds_in(at - self._start) / 1000
+        heard -= CUT_S * max(0, math.ceil((heard - HEARD_S) / CUT_S))
         words = Transcript(action.utterance, text, at, final=True, stable=len(text))
         final = at + samples_in(FINAL_MS + FINAL_MS_PER_S * heard)
 
@@ -219,10 +232,18 @@ class _Taking:
         self.turns.over(action.reply)  # nobody waits here for replies
         if now < self.case.end:
             self.cut_ins += 1
+            self.heard += self._goes_on(now) - now >= AUDIBLE
             return
         self.wait = milliseconds_in(now - self.case.end)
         if action.speech_end is not None:
             self.error = milliseconds_in(action.speech_end - self.case.end)
+
+    def _goes_on(self, now: int) -> int:
+        """Return where the caller is heard again after a position."""
+        later = (frame for frame in self.opinions.frames[self.case.name] if frame.end > now)
+        floor = self.turns.settings.threshold
+        starts = (frame.end - frame.samples for frame in later if frame.speech >= floor)
+        return next(starts, self.case.end)
 
 
 async def take(
@@ -230,5 +251,5 @@ async def take(
 ) -> list[Outcome]:
     """Return what one way to take turns does in each case."""
     return [
-        await _Taking(case, opinions, Turns(settings, patience=patience)).run() for case in cases
+        await Taking(case, opinions, Turns(settings, patience=patience)).run() for case in cases
     ]

@@ -13,6 +13,7 @@ from agent.decisions import (
     Prepare,
     Release,
 )
+from agent.endpoint import Evidence, patience_ms
 from agent.turn import FINAL_DEADLINE_MS, Turns
 from stages.audio import milliseconds_in, samples_in
 from stages.events import Transcript
@@ -193,7 +194,94 @@ def test_an_opinion_about_an_older_pause_is_worth_nothing(floor: Floor) -> None:
     floor.be_silent(140)
     floor.final("and so we went")
     floor.turns.judged(old.utterance, old.at, 1.0)
-    floor.be_silent(200)
+    floor.be_silent(140)
+    assert floor.all(Release) == []
+
+
+def test_a_breath_that_brings_no_word_does_not_start_the_silence_anew(floor: Floor) -> None:
+    floor.speak(500)
+    end = floor.position
+    floor.be_silent(140)
+    floor.final("What time is it?")
+    floor.judge(0.0)
+    floor.be_silent(140)
+    floor.speak(120)
+    floor.be_silent(140)
+    floor.final("what time is it")
+    floor.be_silent(floor.frame_ms)
+    assert floor.last(Release).speech_end == end
+    floor.turns.over(floor.last(Release).reply)
+    floor.speak(500)
+    assert floor.last(Open).start >= end + samples_in(400)  # the breath is no part of it
+
+
+def test_no_turn_ends_in_a_loud_frame_that_may_begin_speech_but_it_does_in_noise(
+    floor: Floor,
+) -> None:
+    floor.speak(500)
+    floor.be_silent(140)
+    floor.final("What time is it")
+    samples = samples_in(floor.frame_ms)
+
+    def hear(probability: float, loud: bool) -> list[str]:
+        floor.position += samples
+        place = floor.position if loud else 0
+        return kinds(floor.turns.frame(floor.position, samples, probability, place))
+
+    patience = patience_ms(floor.settings, Evidence(text="What time is it"))
+    while milliseconds_in(floor.position) < 500 + patience - floor.frame_ms:
+        assert hear(0.05, loud=False) == []
+    assert hear(0.3, loud=True) == []  # it would have ended here
+    assert hear(0.3, loud=True) == ["Close", "Release"]
+
+
+def test_a_short_word_after_a_pause_does(floor: Floor) -> None:
+    floor.speak(500)
+    floor.be_silent(140)
+    floor.final("Turn it")
+    floor.be_silent(140)
+    floor.speak(120)
+    end = floor.position
+    floor.be_silent(140)
+    floor.final("Turn it off")
+    floor.judge(1.0)
+    floor.be_silent(100)
+    assert floor.last(Release).speech_end == end
+
+
+def test_so_does_a_long_sound_without_a_word(floor: Floor) -> None:
+    floor.speak(500)
+    floor.be_silent(140)
+    floor.final("Turn it off")
+    floor.speak(400)
+    end = floor.position
+    floor.be_silent(140)
+    floor.final("Turn it off")
+    floor.judge(1.0)
+    floor.be_silent(100)
+    assert floor.last(Release).speech_end == end
+
+
+def test_words_that_a_recogniser_loses_in_a_longer_piece_are_answered(floor: Floor) -> None:
+    floor.speak(500)
+    floor.be_silent(140)
+    floor.final("It was Jim and")
+    floor.speak(500)
+    floor.be_silent(140)
+    floor.final("")
+    floor.be_silent(floor.settings.doubtful_ms - 140)  # what they hang on has been said since
+    assert floor.last(Release).text == "It was Jim and"
+
+
+def test_but_not_those_that_it_heard_in_noise_over_a_reply(floor: Floor) -> None:
+    replying(floor)
+    floor.hear(150, 0.6)
+    floor.be_silent(140)
+    floor.final("you")
+    floor.hear(150, 0.6)
+    floor.be_silent(140)
+    floor.final("")
+    floor.be_silent(1000)
     assert floor.all(Release) == []
 
 

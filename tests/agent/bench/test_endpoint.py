@@ -11,6 +11,8 @@ import pytest
 
 from agent.bench.curve import Curve, Point, drawn
 from agent.bench.endpoint import Row, measure, ways
+from agent.bench.pauses import Taken, entries
+from agent.errors import NotPossible
 from agent.profile import Profile
 from agent.webrtc import sound
 from stages.audio import samples_in, silence
@@ -77,6 +79,33 @@ async def test_what_the_models_said_is_kept_for_the_next_run(tmp_path: Path) -> 
     first = await rows(folder, kept)
     assert json.loads(kept.read_text(encoding="utf-8"))
     assert await rows(folder, kept) == first
+
+
+async def test_some_recordings_of_some_sets_are_taken(tmp_path: Path) -> None:
+    folder = recordings(tmp_path, tone(600), tone(800), tone(700))
+
+    async def all_cases(taken: Taken) -> set[int]:
+        found = await measure(BARE, folder, None, taken)
+        return {row.cases for row in found if row.group == "all"}
+
+    assert await all_cases(Taken(("en_assistant",), every=2)) == {3}  # one pair of them joined
+
+
+def test_a_set_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+    folder = recordings(tmp_path, tone(600))
+    with pytest.raises(NotPossible, match=r"has no zh; --sets may be: en_assistant\.$"):
+        entries(folder, Taken(("zh",)))
+    with pytest.raises(NotPossible, match=r"say where it is with --speech\.$"):
+        entries(tmp_path, Taken())
+
+
+async def test_a_cut_in_is_heard_unless_the_caller_goes_on_at_once(tmp_path: Path) -> None:
+    halting = np.concatenate([tone(600), silence(samples_in(700)), tone(600)])
+    found = await rows(recordings(tmp_path, halting))
+    early = found["timer", "400 ms", "en_assistant"]
+    assert (early.cut_in_percent, early.cut_in_heard_percent) == (100, 100)
+    never = found["timer", "1000 ms", "en_assistant"]
+    assert never.cut_in_heard_percent == 0
 
 
 def test_every_way_has_a_name_of_its_own() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from agent.bench.latency import false_endpoints, measure
 from agent.caller import CallResult, Exactness, TurnResult
 from agent.line import PLAYOUT_RATE
-from agent.messages import ReplyEnd
+from agent.messages import Playing, ReplyEnd
 from agent.webrtc import sound
 from tests.agent.report.turns import turn
 
@@ -71,6 +71,17 @@ def test_an_endpoint_before_the_last_sound_cut_the_caller_off() -> None:
 def test_a_recording_without_an_answer_is_a_failure_and_no_false_endpoint() -> None:
     unanswered = replace(ANSWERED, turn=None, timeline=None)
     assert false_endpoints(call(unanswered, ANSWERED), Counter({1: 1})) == 0
+
+
+def test_a_reply_that_was_dropped_before_its_first_sound_cost_the_caller_nothing() -> None:
+    from agent.bench.latency import Told
+
+    told = Told()
+    told.take(ReplyEnd(turn=1, reply=1, heard="", interrupted=True))
+    told.take(Playing(turn=1, reply=2, at=0.0))
+    told.take(ReplyEnd(turn=1, reply=2, heard="It is noon.", interrupted=False))
+    assert false_endpoints(call(ANSWERED), told.ended) == 1
+    assert false_endpoints(call(ANSWERED), told.played) == 0
 
 
 def test_the_messages_that_are_counted_are_those_of_replies_that_end() -> None:
