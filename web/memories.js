@@ -1,18 +1,10 @@
 // What is remembered of known callers: shown, taken along, forgotten. The only module that touches
 // its part of the voices' page. Remembered words go in as text, never as markup.
 
+import { $ as at, make } from "./elements.js";
 import { memories, memory, remove, ServerError } from "./server.js";
 
-const at = (id) => document.getElementById(id);
 let t = (key) => key;
-
-function make(tag, className = "", text = "", ...children) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  if (text) element.textContent = text;
-  element.append(...children);
-  return element;
-}
 
 /** Do something, and say why it could not be done. */
 async function attempt(work) {
