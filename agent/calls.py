@@ -89,6 +89,8 @@ class CallHouse:
             for line in lines:
                 gone.update(line.dropped)
         gone.update(records=self.traces.dropped + self.traces.lost)
+        if self.memories is not None:
+            gone.update(memories=self.memories.dropped + self.memories.lost)
         return gone
 
     async def start(self, offer_sdp: str, profile_id: str | None, session: str | None) -> Started:

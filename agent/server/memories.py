@@ -9,6 +9,7 @@ Over a network all of this is refused: whoever may call may not therefore read w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,7 +68,7 @@ class MemoryRoutes:
             raise CallRefused(409, str(error)) from error
         return web.Response(status=204)
 
-    async def _found(self, name: str) -> list[Memory]:
+    async def _found(self, name: str) -> Sequence[Memory]:
         self._check()
         try:
             return await self.memories.all(name)

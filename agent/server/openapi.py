@@ -61,6 +61,14 @@ def openapi(orders: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
             "delete": _delete("Hang up.", "It is over.", operationId="hang_up"),
         },
         "/api/openapi.json": {"get": _get("This description.", {"type": "object"})},
+        "/api/speakers": {
+            "get": _get("Whose voices are known.", _list("speakers", _voice())),
+            "post": _post("Make a voice known.", _clips(), _voice(), 201, "multipart/form-data"),
+        },
+        "/api/speakers/{name}": {
+            "parameters": [_PERSON],
+            "delete": _delete("Forget a voice, and what is remembered of it.", "It is forgotten."),
+        },
         "/api/memories": {
             "get": _get("Of whom something is remembered.", _list("memories", _remembered()))
         },
@@ -94,11 +102,15 @@ def _get(summary: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _post(
-    summary: str, body: dict[str, Any], schema: dict[str, Any], status: int
+    summary: str,
+    body: dict[str, Any],
+    schema: dict[str, Any],
+    status: int,
+    kind: str = "application/json",
 ) -> dict[str, Any]:
     return {
         "summary": summary,
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "requestBody": {"required": True, "content": {kind: {"schema": body}}},
         "responses": {str(status): _json("It was done.", schema)} | _errors(),
     }
 
@@ -142,6 +154,18 @@ def _info() -> dict[str, Any]:
 def _profile() -> dict[str, Any]:
     texts = dict.fromkeys(("id", "name", "avatar", "language", "greeting", "why"), "string")
     return _object(**texts, default="boolean", usable="boolean")
+
+
+def _voice() -> dict[str, Any]:
+    return _object(name="string", clips="integer", seconds="number")
+
+
+def _clips() -> dict[str, Any]:
+    clip = {"type": "string", "format": "binary"}
+    return _object(
+        name={"type": "string", "minLength": 1, "maxLength": 60},
+        clip={"type": "array", "items": clip, "minItems": 1, "maxItems": 10},
+    )
 
 
 def _remembered(**more: dict[str, Any]) -> dict[str, Any]:

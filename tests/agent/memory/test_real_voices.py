@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import yaml
 from aiohttp import web
 
-from agent.caller import Manners, place
+from agent.caller import Manners, TurnResult, place
 from agent.memory.block import quoted
 from agent.memory.store import MemoryBook
 from agent.speakers import Clip, SpeakerBook, print_of
@@ -60,57 +61,68 @@ def told(request: dict[str, Any]) -> str:
     return json.dumps(request["messages"], ensure_ascii=False)
 
 
-async def test_a_known_voice_goes_on_where_it_was_and_no_other_voice_learns_of_it(
-    speech: Path, store: ModelStore, tmp_path: Path
-) -> None:
-    state = tmp_path / "state"
-    await enrol(speech, store, state)
+@dataclass(frozen=True)
+class Story:
+    """What became of two calls."""
+
+    said: str  # by Anna, in the first
+    turns: tuple[TurnResult, ...]  # of the second
+    before: list[dict[str, Any]]  # what the model was asked in the first
+    asked: list[dict[str, Any]]  # and in the second
+    published: list[str]  # while it lasted
+
+    def of(self, turn: TurnResult) -> list[dict[str, Any]]:
+        """Return the requests that a turn's words were answered by."""
+        found = [one for one in self.asked if one["messages"][-1]["content"] == turn.final]
+        assert found, turn.failure
+        return found
+
+
+async def two_calls(speech: Path, folder: Path, state: Path) -> Story:
+    """Have Anna call, start the server anew, and have a stranger, Anna and Bo call together."""
 
     async def mind(request: web.Request) -> web.StreamResponse:
         return await says("All right.")(request)
 
     names = ("FIRSTWORD_PROFILES", "FIRSTWORD_MQTT_USER", "FIRSTWORD_MQTT_PASSWORD")
-    variables = dict(zip(names, (str(tmp_path), *AGENT), strict=True))
+    variables = dict(zip(names, (str(folder), *AGENT), strict=True))
     variables["FIRSTWORD_STATE"] = str(state)
-    async with chat_server(mind) as llm, mosquitto(tmp_path) as broker, follower(broker) as home:
+    async with chat_server(mind) as llm, mosquitto(folder) as broker, follower(broker) as home:
         profile = PROFILE | {"llm": {"base_url": llm.url, "model": "m"}}
-        (tmp_path / "memo.yaml").write_text(yaml.safe_dump(profile))
+        (folder / "memo.yaml").write_text(yaml.safe_dump(profile))
         arguments = ("--mqtt", broker.url, "--mqtt-name", "kitchen", "--mqtt-content", "partials")
-
-        async with served(tmp_path, "memo", *arguments, **variables) as (url, _):
+        async with served(folder, "memo", *arguments, **variables) as (url, _):
             first = await place(url, [file(speech, BY_ANNA)], manners=PATIENT)
-        said = first.turns[0].final
-        assert len(said) > 10, first.turns[0].failure
-        asked_before, told_before = len(llm.asked), len(home.all)
-
-        async with served(tmp_path, "memo", *arguments, **variables) as (url, _):
+        asked, published = len(llm.asked), len(home.all)
+        async with served(folder, "memo", *arguments, **variables) as (url, _):
             files = [file(speech, name) for name in (BY_A_STRANGER, ANNA_AGAIN, BY_BO)]
             second = await place(url, files, manners=PATIENT)
+        [turn] = first.turns
+        assert len(turn.final) > 10, turn.failure
+        came = [payload for _, payload in home.all[published:]]
+        return Story(turn.final, second.turns, llm.asked[:asked], llm.asked[asked:], came)
 
-    by_stranger, by_anna, by_bo = (turn.final for turn in second.turns)
-    requests = llm.asked[asked_before:]
-    for request in llm.asked[:asked_before]:
-        assert "Notes of earlier" not in told(request), "nothing was known yet"
 
-    def of(final: str) -> list[dict[str, Any]]:
-        return [one for one in requests if one["messages"][-1]["content"] == final]
-
-    assert of(by_stranger)
-    assert of(by_anna)
-    assert of(by_bo)
-    for request in of(by_anna):
+async def test_a_known_voice_goes_on_where_it_was_and_no_other_voice_learns_of_it(
+    speech: Path, store: ModelStore, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    await enrol(speech, store, state)
+    story = await two_calls(speech, tmp_path, state)
+    stranger, anna, bo = story.turns
+    assert all("Notes of earlier" not in told(request) for request in story.before)
+    for request in story.of(anna):
         [notes] = [one for one in request["messages"] if "Notes of earlier" in one["content"]]
         assert notes["role"] == "user"
-        assert quoted(said) in notes["content"], "what she said in the call before"
-    for request in of(by_stranger) + of(by_bo):
-        assert said not in told(request), "nobody else's turn learns of it"
-    assert "Anna" not in json.dumps(llm.asked), "no model is told a name"
-    leaks = [payload for _, payload in home.all[told_before:] if said in payload]
-    assert leaks == [], "and no broker"
+        assert quoted(story.said) in notes["content"], "what she said in the call before"
+    for request in story.of(stranger) + story.of(bo):
+        assert story.said not in told(request), "nobody else's turn learns of it"
+    assert "Anna" not in json.dumps(story.before + story.asked), "no model is told a name"
+    assert not [payload for payload in story.published if story.said in payload], "and no broker"
 
     remembered = {one.name: one for one in await anyio.to_thread.run_sync(MemoryBook(state).all)}
     assert set(remembered) == {"Anna", "Bo"}
-    assert [one.caller for one in remembered["Anna"].turns] == [said, by_anna]
+    assert [one.caller for one in remembered["Anna"].turns] == [story.said, anna.final]
     assert [one.reply for one in remembered["Anna"].turns] == ["All right.", "All right."]
-    assert [one.caller for one in remembered["Bo"].turns] == [by_bo]
-    assert by_stranger not in str(remembered)
+    assert [one.caller for one in remembered["Bo"].turns] == [bo.final]
+    assert stranger.final not in str(remembered)

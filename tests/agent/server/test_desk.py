@@ -144,7 +144,7 @@ async def test_no_request_breaks_or_hangs_the_house_of_calls(tmp_path: Path) -> 
         await up.wait()
         said = await fuzzed(addresses[0], tmp_path, {})
         tasks.cancel_scope.cancel()
-    assert re.search(r"Tested: +14\b", said), "every operation of the description"
+    assert re.search(r"Tested: +17\b", said), "every operation of the description"
 
 
 @pytest.mark.timeout(120)

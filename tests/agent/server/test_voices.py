@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from aiohttp import FormData
 from pydantic import SecretStr
 
@@ -19,6 +20,7 @@ from agent.profile import Profile, load
 from agent.speakers import SpeakerBook
 from stages.events import SAMPLE_RATE
 from stages.models import ModelStore
+from tests.agent.server.test_desk import fuzzed
 from tests.servers.edge_http import TOKEN, ScriptedCalls, Served, bearer, served
 
 
@@ -98,3 +100,11 @@ async def test_a_character_that_tells_no_voices_apart_says_so(tmp_path: Path) ->
         status, body, _ = await server.ask("POST", "/api/speakers", data=form("Anna", wav(200)))
     assert status == 422
     assert "its profile has no section 'speakers'" in body["error"]
+
+
+@pytest.mark.timeout(120)
+async def test_no_request_about_voices_breaks_or_hangs(tmp_path: Path) -> None:
+    async with enrolling(tmp_path, calls_a_minute=10**9) as server:
+        assert (await server.ask("POST", "/api/speakers", data=form("Anna", wav(200))))[0] == 201
+        await fuzzed(server.url, tmp_path, {"call": "c1", "name": "Anna"})
+        assert (await server.ask("DELETE", "/api/speakers/Anna"))[0] == 404, "it was forgotten"
