@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
@@ -46,8 +47,12 @@ RECALL_S = 0.3
 """How long a reply waits for what is remembered."""
 SUM_UP_S = 30.0
 """How long a summary may take."""
+LOOK_S = 5.0
+"""How long those who look after memories wait for the disk."""
 CLOSING_S = 3.0
 """How long the last turns may take at the end."""
+
+R = TypeVar("R")
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +78,7 @@ class Memories:
     Attributes:
         dropped: turns that were refused because too many waited for the disk.
         lost: turns that the disk did not take.
+        sum_up_s: how long a summary may take.
     """
 
     book: MemoryBook
@@ -80,6 +86,7 @@ class Memories:
     _sink: MemoryObjectSendStream[_Turn | _Rest]
     dropped: int = 0
     lost: int = 0
+    sum_up_s: float = SUM_UP_S
     _owed: dict[str, dict[tuple[str, str], _Rest]] = field(default_factory=dict)  # by call
     _reading: Workers = field(default_factory=lambda: Workers(1))
     _writing: Workers = field(default_factory=lambda: Workers(1))
@@ -93,11 +100,7 @@ class Memories:
         Raises:
             NotPossible: it cannot be read, or not in time.
         """
-        try:
-            with anyio.fail_after(RECALL_S):
-                return await self._reading.run(partial(self.book.get, name, profile))
-        except TimeoutError:
-            raise NotPossible(f"The disk did not answer within {RECALL_S:g} s.") from None
+        return await _within(RECALL_S, self._reading, partial(self.book.get, name, profile))
 
     def keep(self, name: str, profile: Profile, llm: Llm, said: Exchange) -> None:
         """Keep a turn of a known speaker; never waits."""
@@ -116,17 +119,17 @@ class Memories:
         """Return what is remembered, of one person with a name.
 
         Raises:
-            NotPossible: it cannot be read.
+            NotPossible: it cannot be read, or not in time.
         """
-        return await self._reading.run(partial(self.book.all, name))
+        return await _within(LOOK_S, self._reading, partial(self.book.all, name))
 
     async def forget(self, name: str) -> int:
         """Remove what is remembered of a person; return by how many characters.
 
         Raises:
-            NotPossible: it cannot be written.
+            NotPossible: it cannot be written, or not in time.
         """
-        return await self._writing.run(partial(self.book.forget, name))
+        return await _within(LOOK_S, self._writing, partial(self.book.forget, name))
 
     # --- beside the calls -------------------------------------------------------------------
 
@@ -161,7 +164,8 @@ class Memories:
                     continue
                 if memory is None or not memory.fallen:
                     continue
-                summary = await summary_of(rest.llm, sum_up(memory, profile.language))
+                request = sum_up(memory, profile.language)
+                summary = await summary_of(rest.llm, request, self.sum_up_s)
                 change = partial(_summed, memory, summary)
                 await self._tried(partial(self.book.change, name, profile.id, change))
 
@@ -203,15 +207,23 @@ def _summed(told: Memory, summary: str, now: Memory | None) -> Memory | None:
     return summed_up(now, told.fallen, summary) if summary else given_up(now, told.fallen)
 
 
-async def summary_of(llm: Llm, request: ChatRequest) -> str:
+async def _within(seconds: float, workers: Workers, work: Callable[[], R]) -> R:
+    try:
+        with anyio.fail_after(seconds):
+            return await workers.run(work)
+    except TimeoutError:
+        raise NotPossible(f"The disk did not answer within {seconds:g} s.") from None
+
+
+async def summary_of(llm: Llm, request: ChatRequest, within_s: float) -> str:
     """Have a model sum up; empty if it cannot be trusted with it, fails, or takes too long."""
     if not getattr(llm, "writes_summaries", False):
         return ""
     try:
-        with anyio.fail_after(SUM_UP_S):
+        with anyio.fail_after(within_s):
             return await _said_by(llm, request)
     except TimeoutError:
-        _log.warning("no summary after %g s; what it was to hold is dropped", SUM_UP_S)
+        _log.warning("no summary after %g s; what it was to hold is dropped", within_s)
     return ""
 
 
