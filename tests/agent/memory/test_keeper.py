@@ -82,10 +82,11 @@ async def test_one_that_hangs_or_never_ends_is_let_go_of() -> None:
 
 async def test_too_many_at_once_refuse_the_newest_and_count(tmp_path: Path) -> None:
     await anyio.to_thread.run_sync(SpeakerBook(tmp_path).put, one("Anna"))
+    profile, model = bare(), Model()
     async with open_memories(tmp_path) as memories:
         for number in range(WAITING + 5):  # no await: the writer has no turn to take any
             said = exchange("c1", number, NOW, ("hello", "hi"), False)
-            memories.keep("Anna", bare(), Model(), said)
+            memories.keep("Anna", profile, model, said)
         assert memories.dropped == 5
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.memory.block import TOKENS, notes, quoted, sum_up, told
@@ -83,7 +83,8 @@ STEPS = st.one_of(
 )
 
 
-@given(st.lists(STEPS, max_size=60), st.integers(1, 8), TEXT)
+@settings(max_examples=60)
+@given(st.lists(STEPS, max_size=40), st.integers(1, 8), TEXT)
 def test_every_turn_is_kept_waiting_summed_up_or_dropped_and_nothing_grows(
     steps: list[tuple[object, ...]], window: int, summary: str
 ) -> None:

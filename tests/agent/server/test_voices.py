@@ -84,6 +84,16 @@ async def test_what_is_not_good_enough_is_a_sentence_and_nothing_is_kept(tmp_pat
         assert (await server.ask("GET", "/api/speakers"))[1] == {"speakers": []}
 
 
+async def test_a_form_that_is_broken_off_is_a_sentence(tmp_path: Path) -> None:
+    broken = b"--edge\r\n182--edge--\r\n\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=edge"}
+    async with enrolling(tmp_path) as server:
+        status, body, _ = await server.ask(
+            "POST", "/api/speakers", data=broken, headers=headers
+        )
+    assert (status, body) == (400, {"error": "The form cannot be read."})
+
+
 async def test_over_a_network_nobody_says_who_the_owner_is(tmp_path: Path) -> None:
     open_to_all: dict[str, Any] = {"host": "0.0.0.0", "token": SecretStr(TOKEN)}
     async with enrolling(tmp_path, **open_to_all) as server:
