@@ -24,6 +24,7 @@ COMMANDS = {
     "profiles": "list, show, check and make profiles",
     "models": "list, pull and verify models",
     "speaker": "make voices known, list and forget them, measure how they are told apart",
+    "memory": "what is remembered of known callers: show it, export it, forget it",
     "broker": "run an MQTT broker, for those who have none",
     "asr": "make, import and prepare models of our recogniser",
     "bench": "measure this machine",

@@ -16,11 +16,14 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from agent.blame import blamed, first_sentence
+from agent.company import Voices
 from agent.engines import Stages
 from agent.errors import CallRefused, ProfileError
 from agent.history import History
 from agent.line import Line
 from agent.listen import Ears
+from agent.memory.keeper import Memories
+from agent.memory.recall import Recall
 from agent.messages import (
     HangUp,
     HeardReply,
@@ -66,6 +69,7 @@ class Call:
         cast: finds a character by its id and opens its stages; raises ``CallRefused``.
         broker: the MQTT broker that tools may ask, if there is one.
         servers: the MCP servers whose tools there are.
+        memories: what is remembered of known callers, if anything may be.
     """
 
     name: str
@@ -78,6 +82,7 @@ class Call:
     line: Line | None = None
     broker: Broker | None = None
     servers: McpServers | None = None
+    memories: Memories | None = None
     _turn: int = 1
     _reply: int = 1
     _over: bool = False
@@ -104,6 +109,8 @@ class Call:
                 await self._talk(newest)
         finally:
             self._over = True
+            if self.memories is not None:
+                self.memories.call_over(self.name)
 
     async def connect(self, line: Line) -> None:
         """Go on with this call on a new line; the old one, if it still stands, is closed."""
@@ -281,6 +288,14 @@ class Call:
         turns.answers_known = turns.yields_to_known = False
         if ears.voices is not None:
             ears.voices.take_over(turns)
+        ears.replies.recall = self._recall(ears.voices)
+
+    def _recall(self, voices: Voices | None) -> Recall | None:
+        profile, choice = self.profile, self.profile.memory
+        if self.memories is None or voices is None or choice is None or not choice.keep:
+            return None
+        llm = self.stages.llm
+        return Recall(self.memories, voices, profile, choice, llm, self.name, self.tell)
 
     def _at_rest(self, ears: Ears) -> None:
         self._rest.set()

@@ -18,6 +18,7 @@ from agent.call import Call
 from agent.desk import CallInfo
 from agent.engines import Engines, Stages, open_engines
 from agent.errors import CallRefused, ProfileError
+from agent.memory.keeper import Memories, open_memories
 from agent.metrics import Metrics
 from agent.observe import OverheardLine, Watchers
 from agent.profile import Profile
@@ -54,6 +55,7 @@ class CallHouse:
     roster: Roster = field(default_factory=Roster)
     broker: Broker | None = None  # that tools may ask
     servers: McpServers | None = None  # of MCP, whose tools there are
+    memories: Memories | None = None  # of known callers
     _calls: dict[str, Call] = field(default_factory=dict)
     _lines: dict[str, list[WebRtcLine]] = field(default_factory=dict)  # by call, old ones too
     _since: dict[str, str] = field(default_factory=dict)  # by call: wall clock, ISO 8601
@@ -87,6 +89,8 @@ class CallHouse:
             for line in lines:
                 gone.update(line.dropped)
         gone.update(records=self.traces.dropped + self.traces.lost)
+        if self.memories is not None:
+            gone.update(memories=self.memories.dropped + self.memories.lost)
         return gone
 
     async def start(self, offer_sdp: str, profile_id: str | None, session: str | None) -> Started:
@@ -181,7 +185,7 @@ class CallHouse:
         line, answer_sdp = await answer(offer_sdp, self.ice)
         secret = secrets.token_urlsafe(24)
         call = Call(_name(), secret, profile, stages, self._keep, cast=self._cast)
-        call.broker, call.servers = self.broker, self.servers
+        call.broker, call.servers, call.memories = self.broker, self.servers, self.memories
         self._calls[call.name], self._lines[call.name] = call, [line]
         self._since[call.name] = datetime.now(UTC).isoformat(timespec="milliseconds")
         self.metrics.call_begun()
@@ -279,11 +283,12 @@ async def open_calls(
         open_spans() as spans,
         open_engines(ModelStore(models)) as engines,
         open_mcp() as servers,
+        open_memories() as memories,
         anyio.create_task_group() as tasks,
     ):
         house = CallHouse(limit, default_profile, ice, engines, kept, tasks, spans)
         tasks.start_soon(house.metrics.loop.run)
-        house.servers = servers
+        house.servers, house.memories = servers, memories
         tasks.start_soon(house.roster.watch, house.recast)
         yield house
         tasks.cancel_scope.cancel()

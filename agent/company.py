@@ -31,6 +31,8 @@ FIRST, AGAIN = samples_in(800), samples_in(400)
 """Speech after which a voice over a reply is first scored, and then again while it is not known."""
 SCORE_S = 2.0
 """How long a score may take; then the voice counts as not known."""
+LATEST = 16
+"""Utterances of which it is remembered whose they were."""
 
 HELLO = {"zh": "你好，{name}！", "en": "Nice to hear you, {name}."}
 
@@ -74,6 +76,15 @@ class Company:
 
 
 @dataclass(eq=False)
+class _Final:
+    """Whose an utterance was up to its newest pause."""
+
+    named: set[str]  # at all of its pauses so far
+    name: str = ""
+    scored: anyio.Event = field(default_factory=anyio.Event)
+
+
+@dataclass(eq=False)
 class Voices:
     """The voices of one connection.
 
@@ -86,6 +97,7 @@ class Voices:
     latest: Identity | None = None
     _known: tuple[VoicePrint, ...] | None = None
     _greeted: set[str] = field(default_factory=set)
+    _finals: dict[int, _Final] = field(default_factory=dict)  # by utterance
     _utterance: int = 0
     _due: int = 0  # samples of the utterance at which it is scored over a reply
     _scoring: bool = False
@@ -110,23 +122,41 @@ class Voices:
         if heard < self._due or self._scoring or not ears.turns.wants_to_know:
             return
         self._due = heard + AGAIN
-        ears.tasks.start_soon(self._score, ears, utterance, False)
+        ears.tasks.start_soon(self._score, ears, utterance, None)
 
     def at_pause(self, ears: Hearer, utterance: int) -> None:
         """Score the utterance up to a pause."""
-        ears.tasks.start_soon(self._score, ears, utterance, True)
+        earlier = self._finals.get(utterance)
+        final = self._finals[utterance] = _Final(earlier.named if earlier else set())
+        while len(self._finals) > LATEST:
+            del self._finals[next(iter(self._finals))]
+        ears.tasks.start_soon(self._score, ears, utterance, final)
 
-    async def _score(self, ears: Hearer, utterance: int, final: bool) -> None:
+    async def whose(self, utterance: int) -> str:
+        """Return the name of who speaks in an utterance, up to its newest pause.
+
+        It is empty for a voice that is not known, or not known in time, and where two voices
+        that are known were heard in it.
+        """
+        final = self._finals.get(utterance)
+        if final is None:
+            return ""
+        with anyio.move_on_after(SCORE_S):
+            await final.scored.wait()
+        return final.name if final.named <= {final.name} else ""
+
+    async def _score(self, ears: Hearer, utterance: int, final: _Final | None) -> None:
         samples, turn = ears.utterance_audio(), ears.turns.turn
         self._scoring = True
         try:
             identity = await self._identify(ears, samples)
+            self._note(identity, final)
         finally:
             self._scoring = False
         welcome = self._welcome(identity)
-        if final or welcome:  # before the end nobody is turned away
+        if final is not None or welcome:  # before the end nobody is turned away
             ears.act(ears.turns.identified(utterance, welcome))
-        if final and identity is not None:
+        if final is not None and identity is not None:
             self.latest = identity
             ears.line.send(
                 Recognised(
@@ -135,6 +165,14 @@ class Voices:
             )
         if identity is not None:
             self._greet(identity)
+
+    def _note(self, identity: Identity | None, final: _Final | None) -> None:
+        """Remember whose an utterance was, for those who wait to know it."""
+        if final is None:
+            return
+        final.name = identity.name if identity is not None else ""
+        final.named |= {final.name} - {""}
+        final.scored.set()
 
     async def _identify(self, ears: Hearer, samples: Samples) -> Identity | None:
         """Return whose voice it is; none, after saying why, where that cannot be told."""

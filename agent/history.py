@@ -87,7 +87,6 @@ class _Exchange:
     turn: int
     user: str
     reply: str = ""
-    forgotten: bool = False  # requests tell of it no more
 
 
 @dataclass(slots=True)
@@ -103,7 +102,7 @@ class History:
 
     def request(self, turn: int, text: str) -> tuple[Message, ...]:
         """Return the messages of a request with these words as the caller's last."""
-        past = [entry for entry in self._exchanges if not entry.forgotten and entry.turn != turn]
+        past = [entry for entry in self._exchanges if entry.turn != turn]
         kept = _newest(past, LONGEST - len(text))
         return (*self.opening, *_messages([*kept, _Exchange(turn, text)]))
 
@@ -117,21 +116,22 @@ class History:
         """Remember what was heard of the reply to a turn; turn 0 is the greeting."""
         mine = next((entry for entry in self._exchanges if entry.turn == turn), None)
         if mine is None:
+            if any(entry.turn > turn > 0 for entry in self._exchanges):
+                return  # its words were let go meanwhile
             mine = _Exchange(turn, "")
             self._exchanges.append(mine)
         mine.reply = text
         self._forget()
 
     def _forget(self) -> None:
-        """Once requests would be too long, let half of them go, and not a little every turn.
+        """Once requests would be too long, let half of it go, and not a little every turn.
 
-        A prefix cache can then hold the rest for many turns.
+        A prefix cache can then hold the rest for many turns. The newest entry stays: its reply
+        is still to come.
         """
-        kept = [entry for entry in self._exchanges if not entry.forgotten]
-        if sum(_length(entry) for entry in kept) > LONGEST - SPOKEN:
-            newest = _newest(kept, LONGEST // 2)
-            for entry in kept[: len(kept) - len(newest)]:
-                entry.forgotten = True
+        if sum(_length(entry) for entry in self._exchanges) > LONGEST - SPOKEN:
+            newest = _newest(self._exchanges, LONGEST // 2)
+            self._exchanges = newest or self._exchanges[-1:]
 
     def __iter__(self) -> Iterator[Message]:
         return iter(_messages(self._exchanges))

@@ -85,6 +85,7 @@ class Ears:
     _recent: deque[Audio] = field(default_factory=deque)  # the utterance so far, or the pre-roll
     _edge: Edge = field(default_factory=Edge)
     _open: int | None = None
+    _closed: int | None = None  # the utterance before
     _opened: int = 0  # where the open utterance began
     _text: str = ""
     _asked: int | None = None  # position of the pause whose final is still to come
@@ -151,7 +152,9 @@ class Ears:
                     self._do_release(action)
                 case Interrupt():
                     self._do_interrupt(action)
-                case Prepare() | Drop() | Hold() | GoOn():
+                case Prepare():
+                    self.replies.prepare(action, self._open)
+                case Drop() | Hold() | GoOn():
                     self.replies.act(action)
 
     # --- the decisions, one by one ----------------------------------------------------------
@@ -183,7 +186,7 @@ class Ears:
         silent_for = self._recent[-1].end - (self._asked or self._recent[-1].end)
         if silent_for >= samples_in(FINAL_DEADLINE_MS):
             self.line.send(Trouble(sentence="asr: no words came; please say it again."))
-        self._open = self._asked = None
+        self._closed, self._open, self._asked = action.utterance, None, None
 
     def _do_release(self, action: Release) -> None:
         now = monotonic()
@@ -199,7 +202,8 @@ class Ears:
             self.line.send(
                 Heard(turn=action.turn, text=action.text, stable=len(action.text), final=True)
             )
-        self.replies.release(action, marks)
+        utterance = None if action.speech_end is None else self._closed  # none: it was typed
+        self.replies.release(action, marks, utterance)
 
     def _do_interrupt(self, action: Interrupt) -> None:
         start = action.speech_start

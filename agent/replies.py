@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -16,6 +16,7 @@ from agent.engines import Stages
 from agent.foresee import Foreseeing
 from agent.history import History, heard
 from agent.line import Line
+from agent.memory.recall import Recall
 from agent.messages import (
     Flush,
     GoOnWord,
@@ -61,6 +62,9 @@ class _Entry:
     tokens: int = 0
     clauses: list[Clause] = field(default_factory=list)
     trouble: str = ""
+    recall: Recall | None = None  # the memory of the character that makes it
+    pieces: tuple[int | None, ...] = ()  # utterances that it answers; none: typed
+    person: str = ""  # who is known to have said them
 
     def mark(self, name: Mark) -> None:
         self.timeline.mark(name, monotonic())
@@ -124,6 +128,7 @@ class Replies:
     keep: Callable[[TurnRecord], None]
     playout: Playout = field(init=False)
     belt: Belt | None = None  # the character's tools
+    recall: Recall | None = None  # its memory, where it has one
     own_words: str = ""  # said by the next reply that belongs to no turn; else it is the greeting
     _entries: dict[int, _Entry] = field(default_factory=dict)
     _missed: list[tuple[float, int]] = field(default_factory=list)  # this turn's: begun, tokens
@@ -135,11 +140,9 @@ class Replies:
 
     # --- what turn-taking asks for ----------------------------------------------------------
 
-    def act(self, action: Prepare | Drop | Hold | GoOn) -> None:
-        """Do what needs no time mark."""
+    def act(self, action: Drop | Hold | GoOn) -> None:
+        """Do what needs no more to be known."""
         match action:
-            case Prepare():
-                self.prepare(action)
             case Drop():
                 self.drop(action.reply)
             case Hold():
@@ -148,14 +151,19 @@ class Replies:
                 self.go_on(action.reply)
 
     def foresee(self, said: str) -> None:
-        """Let the LLM read what the caller has said so far, unless a reply is being made."""
-        if all(entry.over for entry in self._entries.values()):
+        """Let the LLM read what the caller has said so far, unless a reply is being made.
+
+        With a memory it is not: whose it is to be is known only at a pause.
+        """
+        if self.recall is None and all(entry.over for entry in self._entries.values()):
             messages = self.history.request(self.turns.turn, said)
             self._foreseeing.read(self.stages.llm, messages)
 
-    def prepare(self, action: Prepare) -> None:
-        """Begin to make a reply on a guess."""
+    def prepare(self, action: Prepare, utterance: int | None = None) -> None:
+        """Begin to make a reply on a guess; ``utterance`` is the one that it answers."""
         entry = self._entry(action.reply, action.turn, action.text)
+        if self.recall is not None:
+            entry.pieces = self.recall.pieces(action.turn, utterance)
         entry.begun = monotonic()
         entry.timeline.guess(entry.begun)
         self.tasks.start_soon(self._make, entry)
@@ -167,11 +175,23 @@ class Replies:
             self._missed.append((entry.begun, entry.tokens))
             entry.scope.cancel()
 
-    def release(self, action: Release, marks: dict[Mark, float]) -> None:
-        """Play a reply, prepared or not; ``marks`` are those of the listening lane, in seconds."""
+    def release(
+        self, action: Release, marks: dict[Mark, float], utterance: int | None = None
+    ) -> None:
+        """Play a reply, prepared or not.
+
+        Args:
+            action: what turn-taking decided.
+            marks: those of the listening lane, in seconds.
+            utterance: the one that it answers; none: typed words.
+        """
         entry = self._entries.get(action.reply) if action.prepared else None
+        pieces = self.recall.pieces(action.turn, utterance) if self.recall is not None else ()
+        if self.recall is not None and action.turn:
+            self.recall.spoken(action.turn, utterance)
         if entry is None:
             entry = self._entry(action.reply, action.turn, action.text)
+            entry.pieces = pieces
             self.tasks.start_soon(self._make, entry)
         elif action.prepared:
             entry.timeline.guess_used()
@@ -274,6 +294,7 @@ class Replies:
             timeline.guess(begun)
             timeline.guess_dropped(tokens)
         entry = _Entry(timeline, ReplyAudio(number), self._script(turn, text), self.line.send)
+        entry.recall = self.recall
         self._entries[number] = entry
         return entry
 
@@ -293,6 +314,7 @@ class Replies:
     async def _make(self, entry: _Entry) -> None:
         self._foreseeing.stop()
         with entry.scope:
+            await _remind(entry)
             await speak(entry.script, entry.audio, entry, entry.recast)
 
     def _started(self, number: int) -> None:
@@ -322,6 +344,8 @@ class Replies:
         if entry.script.errands is not None:
             timeline.tools = entry.script.errands.used
         self.history.reply(timeline.turn or -timeline.reply, text)  # each of ours is an entry
+        if entry.recall is not None and entry.person:
+            entry.recall.keep(entry.person, timeline)
         self.line.send(
             ReplyEnd(turn=timeline.turn, reply=timeline.reply, heard=text, interrupted=interrupted)
         )
@@ -344,3 +368,16 @@ class Replies:
         if entry.timeline.turn:
             record = entry.timeline.record().to_dict()
             self.line.send(TimelineWord(turn=entry.timeline.turn, record=record))
+
+
+async def _remind(entry: _Entry) -> None:
+    """Find out whom a reply answers, and tell the model what is remembered of them."""
+    recall, request = entry.recall, entry.script.request
+    if recall is None or request is None:
+        return
+    person = await recall.person(entry.pieces)
+    entry.person = person.name
+    opening = len(recall.profile.opening())
+    said = request.messages
+    told = (*said[:opening], *person.messages, *said[opening:])
+    entry.script = replace(entry.script, request=replace(request, messages=told))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +16,7 @@ from anyio import to_thread
 from cryptography.fernet import Fernet, InvalidToken
 
 from agent.errors import NotPossible
+from agent.memory.store import MemoryBook
 from agent.prints import (
     TOTAL_S,
     VoicePrint,
@@ -28,13 +27,12 @@ from agent.prints import (
     pieces,
     spoken,
 )
+from agent.sealing import Key, write_private
 from agent.trace import state_folder
 from stages.audio import milliseconds_in
 from stages.contracts import Speaker
 from stages.events import Samples
 
-KEY = "FIRSTWORD_SPEAKER_KEY"
-"""Environment variable: the key of the prints, where it is not to lie in a file beside them."""
 NAME = re.compile(r"[^\x00-\x1f/\\]{1,60}")
 MOST = 100
 """Voices that a book holds; every one is compared with every final."""
@@ -65,7 +63,12 @@ class SpeakerBook:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or state_folder()
         self.file = self.folder / "speakers.sealed"
-        self.key_file = self.folder / "speakers.key"
+        self._key, self._memories = Key(self.folder), MemoryBook(self.folder)
+
+    @property
+    def key_file(self) -> Path:
+        """Where the key lies unless the environment holds it."""
+        return self._key.file
 
     def read(self) -> tuple[VoicePrint, ...]:
         """Return every print; none where nobody was enrolled.
@@ -79,7 +82,7 @@ class SpeakerBook:
             return ()
         except OSError as error:
             raise NotPossible(f"{self.file} cannot be read: {error.strerror}.") from error
-        key = self._key()
+        key = self._key.get()
         try:
             entries = json.loads(Fernet(key).decrypt(sealed)) if key else None
             return tuple(_entry(entry) for entry in entries)  # type: ignore[union-attr]
@@ -105,64 +108,33 @@ class SpeakerBook:
         self._write([*kept, print_])
 
     def forget(self, name: str) -> int:
-        """Remove everything of a person; return how many prints there were."""
+        """Remove everything of a person, memories too; return how many prints there were.
+
+        The prints go first: of somebody who is not known, nothing new is remembered.
+        """
         before = self.read()
         kept = [one for one in before if one.name != name]
         if len(kept) != len(before):
             self._write(kept)
+        self._memories.forget(name)
         return len(before) - len(kept)
 
     def forget_all(self) -> None:
-        """Remove every print, readable or not, and the key beside them."""
+        """Remove every print and memory, readable or not, and the key beside them."""
         self.file.unlink(missing_ok=True)
+        self._memories.forget_all()
         self.key_file.unlink(missing_ok=True)
 
     def _write(self, prints: Sequence[VoicePrint]) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            key = self._key() or self._new_key()
+            key = self._key.get() or self._key.make()
             sealed = Fernet(key).encrypt(json.dumps([_plain(one) for one in prints]).encode())
-            _private(self.file, sealed)
+            write_private(self.file, sealed)
         except OSError as error:
             raise NotPossible(
                 f"The voice prints cannot be kept in {self.folder}: {error.strerror}."
             ) from error
-
-    def _key(self) -> bytes | None:
-        """Return the key; none where none was ever made."""
-        given = os.environ.get(KEY)
-        try:
-            key = given.encode() if given else self.key_file.read_bytes().strip()
-            Fernet(key)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise NotPossible(f"{self.key_file} cannot be read: {error.strerror}.") from error
-        except ValueError as error:
-            where = KEY if given else self.key_file
-            raise NotPossible(
-                f"{where} holds no key: it is 32 random bytes in URL-safe base64, as python -c"
-                " 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'"
-                " prints."
-            ) from error
-        return key
-
-    def _new_key(self) -> bytes:
-        key = Fernet.generate_key()
-        _private(self.key_file, key)
-        return key
-
-
-def _private(file: Path, content: bytes) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    fresh = file.with_name(f".new-{secrets.token_hex(8)}")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(content)
-        os.replace(fresh, file)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def _plain(one: VoicePrint) -> dict[str, Any]:

@@ -76,6 +76,12 @@ const ENROL_DEADLINE = 90_000; // ms: recordings go there, and the agent listens
 
 export const voices = async () => (await ask("GET", "/api/speakers")).speakers;
 
+/** Of whom something is remembered, by which character, and how much. */
+export const memories = async () => (await ask("GET", "/api/memories")).memories;
+
+/** All that is remembered of a person. */
+export const memory = (name) => ask("GET", `/api/memories/${encodeURIComponent(name)}`);
+
 /** Delete what is at a path. */
 export async function remove(path) {
   const response = await reach("DELETE", path, undefined, DEADLINE);

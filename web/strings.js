@@ -87,6 +87,20 @@ const ENGLISH = {
   "mark.playout_first": "First sound sent to you",
   "mark.heard": "You heard it",
 
+  memoriesTitle: "What is remembered",
+  memoriesHelp:
+    "A character whose profile says so goes on with the conversation of a known voice the next time. It is kept encrypted, on this machine; deleting a voice deletes this too.",
+  memoriesNone: "Nothing is remembered.",
+  memoryOf: "{name}, by {characters}",
+  memorySummary: "Summary of {count} older turns, by the character's own model: {summary}",
+  memoryDropped: "Of {count} older turns nothing is left.",
+  memorySaid: "They said: {words}",
+  memoryHeard: "They heard: {words}",
+  memoryTake: "Export what is remembered of {name}",
+  memoryTaken: "What is remembered of {name} was downloaded.",
+  memoryForget: "Forget what is remembered of {name}",
+  memoryForgotten: "What was remembered of {name} is gone; the voice is still known.",
+
   insecure:
     "This page was not opened over HTTPS, so the browser gives it no microphone. Open it with https:// or on the machine itself (http://127.0.0.1), or type instead.",
   microphoneRefused:
@@ -199,6 +213,20 @@ const CHINESE = {
   "mark.tts_first_audio": "合成出第一个声音",
   "mark.playout_first": "发出第一个声音",
   "mark.heard": "你听见了",
+
+  memoriesTitle: "记住的内容",
+  memoriesHelp:
+    "如果角色的配置允许，下次会接着和认识的人聊。内容加密保存在本机；删除声音时也会一并删除。",
+  memoriesNone: "没有记住任何内容。",
+  memoryOf: "{name}（角色：{characters}）",
+  memorySummary: "由角色自己的模型概括的较早 {count} 轮：{summary}",
+  memoryDropped: "较早的 {count} 轮没有留下任何内容。",
+  memorySaid: "对方说：{words}",
+  memoryHeard: "对方听到：{words}",
+  memoryTake: "导出关于{name}的记忆",
+  memoryTaken: "已下载关于{name}的记忆。",
+  memoryForget: "忘记关于{name}的内容",
+  memoryForgotten: "已忘记关于{name}的内容，声音仍然认识。",
 
   insecure:
     "这个页面不是用 HTTPS 打开的，浏览器不提供麦克风。请用 https:// 打开，或在本机用 http://127.0.0.1 打开，也可以打字。",

@@ -1,21 +1,10 @@
-// The only module that touches the document. Foreign text goes in as text, never as markup.
+// What the caller sees and does. Only this module and `view-wait.js` touch the call page's document.
 
-import { niceAxis, summary } from "./latency-bar.js";
-import { described, meaning, named, notes, spanLabel, tables, whole } from "./latency-text.js";
+import { $, make } from "./elements.js";
+import { WaitView } from "./view-wait.js";
 
-const $ = (id) => document.getElementById(id);
 const STATES = ["connecting", "listening", "thinking", "speaking", "lost"];
 const DECAY = 0.82; // of a meter, each message
-const EARLIER = 4; // turns below the big bar
-
-/** An element with a class, a text and children. */
-function make(tag, className = "", text = "", ...children) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  if (text) element.textContent = text;
-  element.append(...children);
-  return element;
-}
 
 /** -60..0 dB as 0..1: how loud it seems. */
 const loudness = (level) => Math.max(0, Math.min(1, 1 + Math.log10(Math.max(level, 1e-6)) / 3));
@@ -30,8 +19,7 @@ export class View {
   #muted = false;
   #entries = new Map(); // id -> {entry, item}
   #following = true; // the end of the conversation, unless the caller scrolled back
-  #bars = [];
-  #shown = null; // turn in the big bar
+  #wait = new WaitView();
   #microphones = [[], ""];
   #levels = [0, 0];
   #frame = null;
@@ -71,12 +59,11 @@ export class View {
     $("language").textContent = t("language");
     $("language").setAttribute("aria-label", t("languageLabel"));
     $("words").placeholder = t("typeHere");
-    $("earlier").setAttribute("aria-label", t("earlier"));
     this.showState(this.#state);
     this.showMuted(this.#muted);
     this.showMicrophones(...this.#microphones);
     for (const { entry } of this.#entries.values()) this.showEntry(entry);
-    if (this.#bars.length > 0) this.#drawWait();
+    this.#wait.speak(t);
   }
 
   // --- sentences -------------------------------------------------------------------------
@@ -145,7 +132,7 @@ export class View {
   showLobby() {
     document.body.dataset.phase = "idle";
     $("lobby").hidden = false;
-    $("room").hidden = this.#entries.size === 0 && this.#bars.length === 0;
+    $("room").hidden = this.#entries.size === 0 && this.#wait.empty;
     $("main").append($("device"));
     $("voice").srcObject = null;
     this.showLevels(0, 0);
@@ -188,8 +175,7 @@ export class View {
     this.#profile = profile;
     this.#typing = typing;
     this.#entries.clear();
-    this.#bars = [];
-    this.#shown = null;
+    this.#wait.clear();
     document.body.dataset.phase = "call";
     $("lobby").hidden = true;
     $("room").hidden = false;
@@ -203,10 +189,6 @@ export class View {
     this.showState("connecting");
     this.showMuted(false);
     this.silence(false);
-    $("wait-turn").hidden = true;
-    $("wait-empty").hidden = false;
-    $("wait-summary").textContent = "";
-    $("earlier").hidden = true;
     (typing ? $("words") : $("hangup")).focus();
   }
 
@@ -309,100 +291,8 @@ export class View {
     if (text && this.#do.say(text)) $("words").value = "";
   }
 
-  // --- the wait --------------------------------------------------------------------------
-
-  /** All bars of the call so far. A new turn becomes the big one; a late correction does not. */
+  /** All bars of the call so far. */
   showWait(bars) {
-    const newest = bars.at(-1).turn;
-    if (this.#shown === null || newest !== this.#bars.at(-1)?.turn) this.#shown = newest;
-    this.#bars = bars;
-    this.#drawWait();
+    this.#wait.show(bars);
   }
-
-  #drawWait() {
-    const t = this.#t;
-    const bar = this.#bars.find((other) => other.turn === this.#shown);
-    const all = summary(this.#bars);
-    const values = { ...all, median: whole(all?.median ?? null), slowest: whole(all?.slowest ?? null) };
-    $("wait-empty").hidden = true;
-    $("wait-turn").hidden = false;
-    $("wait-summary").textContent = all?.count > 1 ? t("summary", values) : "";
-    $("total").textContent = whole(bar.total);
-    $("total-meaning").textContent = `${t("turn", bar)} · ${meaning(bar, t)}`;
-    $("bar").replaceChildren(...this.#segments(bar));
-    $("bar").setAttribute("aria-label", described(bar, t));
-    $("legend").replaceChildren(...bar.spans.map((span) => this.#legendItem(span)));
-    const lines = notes(bar, t).map((note) => make("li", "", note));
-    $("wait-notes").replaceChildren(...lines, ...this.#inReport(bar));
-    $("tables").replaceChildren(...tables(bar, t).map(table));
-    this.#drawEarlier();
-  }
-
-  #segments({ spans }) {
-    return spans
-      .filter((span) => span.share > 0)
-      .map((span) => {
-        const segment = make("span", `segment ${span.kind}`);
-        segment.style.setProperty("--share", String(span.share));
-        segment.title = spanLabel(span, this.#t);
-        return segment;
-      });
-  }
-
-  #legendItem(span) {
-    const ms = make("b", "", whole(span.ms), make("small", "", "ms"));
-    const name = make("span", "", named(span, this.#t));
-    const item = make("li", span.kind, "", make("i"), name, ms);
-    if (span.hidden > 0) {
-      item.append(make("em", "", this.#t("hiddenMs", { ms: whole(span.hidden) })));
-    }
-    return item;
-  }
-
-  #drawEarlier() {
-    const recent = this.#bars.slice(-EARLIER);
-    const axis = niceAxis(Math.max(...recent.map((bar) => bar.end)));
-    const focused = document.activeElement?.dataset?.turn;
-    const buttons = recent.map((bar) => this.#earlierTurn(bar, axis));
-    $("earlier").hidden = recent.length < 2;
-    $("earlier").replaceChildren(...buttons);
-    buttons.find((button) => button.dataset.turn === focused)?.focus();
-  }
-
-  /** Where the turn is among others; the report knows it a moment after the reply is over. */
-  #inReport({ call, turn }) {
-    if (!call) return [];
-    const link = make("a", "", this.#t("inReport"));
-    link.href = `/report?call=${encodeURIComponent(call)}#t-${encodeURIComponent(call)}-${turn}`;
-    link.target = "_blank";
-    link.rel = "noopener";
-    return [make("li", "", "", link)];
-  }
-
-  #earlierTurn(bar, axis) {
-    const small = make("span", "bar small", "", ...this.#segments(bar));
-    small.style.setProperty("--length", String(Math.max(0, bar.end) / axis));
-    small.setAttribute("aria-hidden", "true");
-    const name = make("span", "turn", this.#t("turn", bar));
-    const total = make("span", "ms", `${whole(bar.total)} ms`);
-    const button = make("button", "", "", name, make("span", "track", "", small), total);
-    button.type = "button";
-    button.dataset.turn = bar.turn;
-    button.setAttribute("aria-pressed", String(bar.turn === this.#shown));
-    button.addEventListener("click", () => {
-      this.#shown = bar.turn;
-      this.#drawWait();
-    });
-    return button;
-  }
-}
-
-function table({ caption, heads, rows }) {
-  const cell = (tag, text, scope) => Object.assign(make(tag, "", text), scope && { scope });
-  const head = make("tr", "", "", ...heads.map((text) => cell("th", text, "col")));
-  const body = rows.map(([first, ...rest]) =>
-    make("tr", "", "", cell("th", first, "row"), ...rest.map((text) => cell("td", text))),
-  );
-  const parts = [make("thead", "", "", head), make("tbody", "", "", ...body)];
-  return make("table", "", "", make("caption", "", caption), ...parts);
 }

@@ -1,9 +1,10 @@
-// Voices made known from the page: two recordings, sent as a form. A page of its own, and the
-// only module that touches it.
+// Voices made known from the page: two recordings, sent as a form. A page of its own, that only
+// this module and `memories.js` touch.
 
+import * as memories from "./memories.js";
 import * as microphone from "./microphone.js";
 import { form, ServerError, remove, voices } from "./server.js";
-import { chosenLanguage } from "./strings.js";
+import { chosenLanguage, sentences } from "./strings.js";
 
 const CLIP = 5_000; // ms of one recording
 const CLIPS = 2;
@@ -101,6 +102,7 @@ async function forget(name) {
   await remove(`/api/speakers/${encodeURIComponent(name)}`);
   say(t.forgotten(name));
   await show();
+  await memories.show(); // it is gone with the voice
 }
 
 async function show() {
@@ -127,3 +129,4 @@ at("enrol").addEventListener("submit", (event) => {
   attempt(enrol);
 });
 attempt(show);
+memories.speak(sentences(language.startsWith("zh") ? "zh-CN" : "en"));

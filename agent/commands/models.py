@@ -9,6 +9,7 @@ from typing import Literal
 
 import anyio
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -19,6 +20,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from stages.errors import ModelCorrupt, ModelMissing
 from stages.models import EMBEDDED, Model, ModelStore
@@ -55,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     store, out = ModelStore(), Console()
     match options.verb:
         case "list":
-            return _list(store, out)
+            return show_all(store, out)
         case "pull":
             names = options.names or ([] if options.profile else list(EMBEDDED))
             names += _needed(options.profile) if options.profile else []
@@ -70,19 +72,30 @@ def run(options: argparse.Namespace) -> int:
             return _verify(store, options.names, out)
 
 
-def _list(store: ModelStore, out: Console) -> int:
-    table = Table(box=None, pad_edge=False, caption=f"in {store.root}", caption_justify="left")
-    for heading in ("NAME", "MB", "LICENCE", "SOURCE", "STATE", "WHAT IT DOES"):
+def _shown(store: ModelStore, name: str) -> Model:
+    """Return what is known of a model; of one whose record is broken, what the catalogue knows."""
+    return store.known(name) if store.state(name) == "corrupt" else store.model(name)
+
+
+def show_all(store: ModelStore, out: Console) -> int:
+    """Print every model: a line of facts, and under it what it does and where it comes from."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("NAME", "MB", "LICENCE", "STATE"):
         justify: Literal["left", "right"] = "right" if heading == "MB" else "left"
-        table.add_column(heading, justify=justify, no_wrap=heading in ("NAME", "STATE"))
-    for name in store.names():
-        state = store.state(name)
-        model = store.model(name) if state != "corrupt" else store.known(name)
+        table.add_column(heading, justify=justify, no_wrap=True)
+    models = [_shown(store, name) for name in store.names()]
+    for model in models:
         size = f"{model.size / _MEGABYTE:.1f}" if model.files else "?"
-        table.add_row(
-            model.name, size, model.licence, str(model.source), _LOOK[state], model.summary
-        )
-    out.print(table)
+        table.add_row(model.name, size, model.licence, _LOOK[store.state(model.name)])
+    with out.capture() as rendered:
+        out.print(table)
+    heading, *rows = rendered.get().splitlines()
+    out.print(Text.from_ansi(heading))
+    for row, model in zip(rows, models, strict=True):
+        out.print(Text.from_ansi(row))
+        about = Text(f"{model.summary} ({model.source})", style="dim")
+        out.print(Padding(about, (0, 0, 0, 4)))
+    out.print(f"in {store.root}", soft_wrap=True)
     return 0
 
 

@@ -18,7 +18,16 @@ from agent.errors import NotPossible
 from agent.profile import Profile, default_id, load, load_all
 from agent.report.page import fragment, style
 from agent.report.select import from_store
-from agent.server import Figures, ServeSettings, VoiceRoutes, end_with_input, serve, until_signal
+from agent.server import (
+    Figures,
+    MemoryRoutes,
+    Routes,
+    ServeSettings,
+    VoiceRoutes,
+    end_with_input,
+    serve,
+    until_signal,
+)
 from agent.settled import settle
 from agent.webrtc import IceServer, IceSettings
 from stages.models import ModelStore
@@ -137,11 +146,13 @@ async def _serve(
     ) as calls:
         await calls.warm(profile)
         settle()
-        figures = Figures(calls.metrics.text, _report, style())
-        voices = VoiceRoutes(settings, Enrolment(calls.engines, profile))
-        serving = partial(
-            serve, settings, calls, load_all, started=_say, figures=figures, voices=voices
-        )
+        more: list[Routes] = [
+            Figures(calls.metrics.text, _report, style()),
+            VoiceRoutes(settings, Enrolment(calls.engines, profile)),
+        ]
+        if calls.memories is not None:
+            more.append(MemoryRoutes(settings, calls.memories))
+        serving = partial(serve, settings, calls, load_all, started=_say, more=more)
         async with mqtt.telling(options, calls), anyio.create_task_group() as tasks:
             if options.until_eof:
                 tasks.start_soon(end_with_input)

@@ -153,6 +153,17 @@ class SpeakersChoice(Choice):
     margin: float = Field(default=0.05, ge=0, le=2, description="ahead of the next likest voice")
 
 
+class MemoryChoice(_Frozen):
+    """Whether a known speaker's conversation continues the next time: docs/memory.md."""
+
+    keep: bool = Field(default=False, description="remember voices that are known")
+    turns: int = Field(default=8, ge=1, le=32, description="latest turns that are kept as heard")
+    days: int = Field(default=90, ge=1, le=3650, description="after the latest it is forgotten")
+    characters: int = Field(
+        default=2_400, ge=200, le=6_000, description="of it in a request, at most"
+    )
+
+
 class Profile(_Frozen):
     """One character: who it is, how it sounds, hears, thinks and takes turns."""
 
@@ -184,6 +195,7 @@ class Profile(_Frozen):
         default=(), max_length=32, description="what the character may do: docs/tools.md"
     )
     speakers: SpeakersChoice | None = None
+    memory: MemoryChoice | None = None
 
     _tree: Tree = PrivateAttr(default_factory=lambda: Tree({}))
 
@@ -202,6 +214,14 @@ class Profile(_Frozen):
         if isinstance(asr, Mapping) and "language" not in asr and "language" in data:
             data["asr"] = {**asr, "language": data["language"]}
         return data
+
+    @model_validator(mode="after")
+    def _remembers_the_known(self) -> Profile:
+        if self.memory is not None and self.memory.keep and self.speakers is None:
+            raise ValueError(
+                "'memory' needs a section 'speakers': only a voice that is known is remembered"
+            )
+        return self
 
     def choice(self, section: Section) -> Choice | None:
         """Return what a section says; none for a voice to fall back to that is not there."""

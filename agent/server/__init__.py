@@ -10,6 +10,7 @@
     GET  /api/openapi.json all of this, described                        token
     GET  /metrics, /report, /api/report   see ``figures``
     /api/speakers          voices made known, see ``voices``
+    /api/memories          what is remembered of them, see ``memories``
 
 Everything refused comes as ``{"error": sentence}`` with its status. ``docs/protocol.md`` has
 the words that follow on the data channel.
@@ -19,13 +20,16 @@ from __future__ import annotations
 
 from agent.server.contract import Calls, ServeSettings, Started
 from agent.server.figures import Figures
-from agent.server.run import serve
+from agent.server.memories import MemoryRoutes
+from agent.server.run import Routes, serve
 from agent.server.signals import end_with_input, until_signal
 from agent.server.voices import VoiceRoutes
 
 __all__ = [
     "Calls",
     "Figures",
+    "MemoryRoutes",
+    "Routes",
     "ServeSettings",
     "Started",
     "VoiceRoutes",

@@ -97,7 +97,7 @@ class Api:
             web.get("/api/profiles", self.profiles),
             web.post("/api/calls", self.start),
             web.delete("/api/calls/{call}", self.hang_up),
-            web.get("/api/{rest:.*}", self.nothing),
+            web.get(r"/api/{rest:[\s\S]*}", self.nothing),
         ]
 
     async def health(self, request: web.Request) -> web.Response:

@@ -15,6 +15,7 @@ ERRORS = {
     404: "There is no such thing.",
     405: "This cannot be done here.",
     408: "The request did not arrive in time.",
+    409: "What is kept on disk cannot be read, or not be written.",
     413: "The request is too large.",
     415: "The request is of another kind.",
     422: "The request has been understood, and cannot be done.",
@@ -27,6 +28,13 @@ _CALL = {
     "in": "path",
     "required": True,
     "schema": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[0-9a-z]+$"},
+}
+
+_PERSON = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 60},
 }
 
 
@@ -50,13 +58,25 @@ def openapi(orders: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
         "/api/calls/{call}": {
             "parameters": [_CALL],
             "get": _get("A call under way.", call),
-            "delete": {
-                "summary": "Hang up.",
-                "operationId": "hang_up",
-                "responses": {"204": {"description": "It is over."}} | _errors(),
-            },
+            "delete": _delete("Hang up.", "It is over.", operationId="hang_up"),
         },
         "/api/openapi.json": {"get": _get("This description.", {"type": "object"})},
+        "/api/speakers": {
+            "get": _get("Whose voices are known.", _list("speakers", _voice())),
+            "post": _post("Make a voice known.", _clips(), _voice(), 201, "multipart/form-data"),
+        },
+        "/api/speakers/{name}": {
+            "parameters": [_PERSON],
+            "delete": _delete("Forget a voice, and what is remembered of it.", "It is forgotten."),
+        },
+        "/api/memories": {
+            "get": _get("Of whom something is remembered.", _list("memories", _remembered()))
+        },
+        "/api/memories/{name}": {
+            "parameters": [_PERSON],
+            "get": _get("All that is remembered of a person.", _person()),
+            "delete": _delete("Forget what is remembered of a person.", "It is forgotten."),
+        },
     }
     for name, wanted in orders.items():
         schema = wanted.model_json_schema()
@@ -82,13 +102,21 @@ def _get(summary: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _post(
-    summary: str, body: dict[str, Any], schema: dict[str, Any], status: int
+    summary: str,
+    body: dict[str, Any],
+    schema: dict[str, Any],
+    status: int,
+    kind: str = "application/json",
 ) -> dict[str, Any]:
     return {
         "summary": summary,
-        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "requestBody": {"required": True, "content": {kind: {"schema": body}}},
         "responses": {str(status): _json("It was done.", schema)} | _errors(),
     }
+
+
+def _delete(summary: str, done: str, **more: str) -> dict[str, Any]:
+    return {"summary": summary, **more, "responses": {"204": {"description": done}} | _errors()}
 
 
 def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -126,6 +154,30 @@ def _info() -> dict[str, Any]:
 def _profile() -> dict[str, Any]:
     texts = dict.fromkeys(("id", "name", "avatar", "language", "greeting", "why"), "string")
     return _object(**texts, default="boolean", usable="boolean")
+
+
+def _voice() -> dict[str, Any]:
+    return _object(name="string", clips="integer", seconds="number")
+
+
+def _clips() -> dict[str, Any]:
+    clip = {"type": "string", "format": "binary"}
+    return _object(
+        name={"type": "string", "minLength": 1, "maxLength": 60},
+        clip={"type": "array", "items": clip, "minItems": 1, "maxItems": 10},
+    )
+
+
+def _remembered(**more: dict[str, Any]) -> dict[str, Any]:
+    texts = dict.fromkeys(("name", "profile", "since", "latest"), "string")
+    numbers = dict.fromkeys(("kept", "summed", "dropped", "days"), "integer")
+    return _object(**texts, **numbers, **more)
+
+
+def _person() -> dict[str, Any]:
+    turn = _object(at="string", caller="string", reply="string", interrupted="boolean")
+    words = _remembered(summary={"type": "string"}, turns={"type": "array", "items": turn})
+    return _object(name="string", memories={"type": "array", "items": words})
 
 
 def _offer() -> dict[str, Any]:

@@ -6,6 +6,7 @@ import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import anyio
 from aiohttp import web
@@ -16,12 +17,17 @@ from agent.resources import folder
 from agent.server.api import LARGEST, Api, Picker
 from agent.server.contract import Calls, ServeSettings
 from agent.server.desk import DeskRoutes
-from agent.server.figures import Figures
 from agent.server.guard import Guard, dress, sentences
-from agent.server.voices import VoiceRoutes
 
 CLOSE_S = 2.0
 """Seconds for requests under way to end when the server stops."""
+
+
+class Routes(Protocol):
+    """A part of what is served."""
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return its routes and their handlers."""
 
 
 async def serve(
@@ -30,8 +36,7 @@ async def serve(
     profiles: Callable[[], Sequence[Entry]],
     *,
     started: Callable[[str], None],
-    figures: Figures | None = None,
-    voices: VoiceRoutes | None = None,
+    more: Sequence[Routes] = (),
 ) -> None:
     """Serve the page and the API until cancelled; cancelling closes every connection.
 
@@ -40,14 +45,13 @@ async def serve(
         calls: makes the calls.
         profiles: lists the characters; asked in a thread, again and again.
         started: told the address of the page once it can be reached.
-        figures: what operators may look at; none: nothing.
-        voices: makes voices known; none: not from the page.
+        more: what else is served: ``Figures``, ``VoiceRoutes``, ``MemoryRoutes``.
 
     Raises:
         NotPossible: the address or port cannot be had, or a token is lacking.
     """
     settings.check()
-    async with _running(_application(settings, calls, profiles, figures, voices)) as runner:
+    async with _running(_application(settings, calls, profiles, more)) as runner:
         await _listen(runner, settings)
         started(_address(runner, settings))
         await anyio.sleep_forever()
@@ -57,15 +61,14 @@ def _application(
     settings: ServeSettings,
     calls: Calls,
     profiles: Callable[[], Sequence[Entry]],
-    figures: Figures | None,
-    voices: VoiceRoutes | None,
+    more: Sequence[Routes],
 ) -> web.Application:
     guard = Guard(settings)
     api = Api(settings, calls, Picker(profiles, settings.default_profile), guard)
     app = web.Application(middlewares=[sentences, guard.check], client_max_size=LARGEST)
     app.on_response_prepare.append(dress)
-    for more in (figures, voices):
-        app.add_routes(more.routes() if more else ())
+    for part in more:
+        app.add_routes(part.routes())
     app.add_routes([*DeskRoutes(calls).routes(), *api.routes()])
     app.router.add_get("/", _index)
     app.router.add_static("/", folder("web"))

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import anyio
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from agent.errors import CallRefused, NotPossible
 from agent.prints import VoicePrint
@@ -124,7 +125,7 @@ async def _form(request: web.Request) -> tuple[str, list[tuple[str, bytes]]]:
                 if len(clips) == MOST_CLIPS:
                     raise CallRefused(413, f"An enrolment takes {MOST_CLIPS} recordings at most.")
                 clips.append((f"clip {len(clips) + 1}", await _content(part, LARGEST_CLIP)))
-    except ValueError as error:
+    except (ValueError, HttpProcessingError) as error:
         raise CallRefused(400, "The form cannot be read.") from error
     if not name or not clips:
         raise CallRefused(400, "An enrolment wants a name and at least one clip.")

@@ -14,6 +14,7 @@ import numpy as np
 from agent.bench.memory_line import MemoryLine
 from agent.call import Call
 from agent.engines import Stages, open_engines
+from agent.memory.keeper import Memories
 from agent.messages import ToPage
 from agent.profile import Profile, load
 from agent.timeline import TurnRecord
@@ -90,6 +91,8 @@ async def calling(
     pace: float = PACE_S,
     line: type[MemoryLine] = MemoryLine,
     store: ModelStore | None = None,
+    memories: Memories | None = None,
+    name: str = "test",
 ) -> AsyncIterator[Running]:
     """Run a call; ``change`` puts a test's own stages in the place of some."""
     page = Page()
@@ -98,7 +101,8 @@ async def calling(
     models = store or ModelStore(tmp_path)
     async with open_engines(models) as engines, anyio.create_task_group() as tasks:
         stages = change(await engines.stages(profile))
-        running.call = Call("test", "session", profile, stages, running.keep, come_back_s)
+        running.call = Call(name, "session", profile, stages, running.keep, come_back_s)
+        running.call.memories = memories
         tasks.start_soon(running.run)
         yield running
         await running.call.hang_up("done")

@@ -158,6 +158,23 @@ def test_what_is_too_long_goes_by_halves_so_that_a_prefix_cache_holds_for_many_t
     assert changes == 7  # fourteen turns fill it; seven stay
 
 
+def test_a_long_call_is_held_to_what_requests_can_tell() -> None:
+    history = History((SYSTEM,))
+    for number in range(1, 1_001):
+        history.user(number, "a" * 200)
+        history.reply(number, "b" * 200)
+    assert sum(len(message.content) for message in history) <= LONGEST
+
+
+def test_the_reply_to_a_very_long_turn_still_finds_it() -> None:
+    history = History((SYSTEM,))
+    history.user(1, "Hello.")
+    history.user(2, "a" * 2 * LONGEST)
+    history.reply(1, "Hi.")  # it comes late: its turn was let go
+    history.reply(2, "That was long.")
+    assert [message.content[-5:] for message in history] == ["aaaaa", "long."]
+
+
 @given(st.lists(st.tuples(st.text("ab", max_size=3000), st.text("cd", max_size=3000)), max_size=9))
 def test_a_request_is_bounded_and_forgets_the_oldest(turns: list[tuple[str, str]]) -> None:
     history = History((SYSTEM,))

@@ -182,7 +182,7 @@ def test_a_typo_is_shown_with_what_is_meant_and_what_is_allowed(write: Write) ->
     assert str(refusal(file)) == (
         f"{file}:7: there is no field 'persona_promt'; did you mean 'persona_prompt'? Allowed"
         " here: asr, avatar, examples, extends, fallback_voice, greeting, id, language, llm,"
-        " name, persona_prompt, speakers, speaking_style, tools, turn, vad, voice."
+        " memory, name, persona_prompt, speakers, speaking_style, tools, turn, vad, voice."
     )
 
 

@@ -15,7 +15,16 @@ from aiohttp import ClientResponse, ClientSession
 from agent.errors import CallRefused
 from agent.profile import Entry, Shelf
 from agent.resources import folder
-from agent.server import Figures, ServeSettings, Started, VoiceRoutes, serve
+from agent.server import (
+    Figures,
+    MemoryRoutes,
+    Routes,
+    ServeSettings,
+    Started,
+    VoiceRoutes,
+    serve,
+)
+from agent.server.memories import Remembered
 from agent.server.voices import Enrolments
 from tests.agent.mqtt.following import ScriptedDesk
 
@@ -71,6 +80,7 @@ async def served(
     calls: ScriptedCalls,
     figures: Figures | None = None,
     enrolments: Enrolments | None = None,
+    memories: Remembered | None = None,
     **changes: Any,
 ) -> AsyncIterator[Served]:
     """Run a server on a free port for as long as the block lasts."""
@@ -83,9 +93,10 @@ async def served(
         up.set()
 
     async with ClientSession() as session, anyio.create_task_group() as tasks:
-        voices = VoiceRoutes(asked, enrolments) if enrolments else None
-        more = {"started": started, "figures": figures, "voices": voices}
-        tasks.start_soon(partial(serve, asked, calls, shipped, **more))  # type: ignore[arg-type]
+        more: list[Routes] = [figures] if figures else []
+        more += [VoiceRoutes(asked, enrolments)] if enrolments else []
+        more += [MemoryRoutes(asked, memories)] if memories else []
+        tasks.start_soon(partial(serve, asked, calls, shipped, started=started, more=more))
         with anyio.fail_after(10):
             await up.wait()
         yield Served(addresses[0].rstrip("/"), session)

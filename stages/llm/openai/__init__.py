@@ -117,7 +117,7 @@ class _Reply:
 class OpenaiLlm:
     """One server; calls share the connections."""
 
-    takes_tools = True
+    takes_tools = writes_summaries = True
 
     def __init__(self, options: OpenaiOptions, client: httpx.AsyncClient) -> None:
         self._options, self._client = options, client

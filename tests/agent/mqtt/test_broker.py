@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -72,3 +74,17 @@ def test_the_network_is_not_let_in_without_a_password(
 ) -> None:
     assert run(["broker", "--host", "0.0.0.0"]) == 2
     assert "FIRSTWORD_MQTT_PASSWORD" in capsys.readouterr().err
+
+
+async def test_the_command_serves_until_it_is_stopped() -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "agent", "broker", "--port", str(port)]
+    with anyio.fail_after(18):
+        async with await anyio.open_process(command) as process:
+            assert process.stdout is not None
+            said = (await process.stdout.receive()).decode()
+            assert said == f"The broker answers at mqtt://127.0.0.1:{port} (Ctrl-C stops it)\n"
+            async with aiomqtt.Client("127.0.0.1", port) as home:
+                await home.publish("any/topic", "hello", qos=1)
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from pathlib import Path
 from urllib.parse import quote
@@ -223,6 +224,39 @@ async def test_home_assistant_is_told_and_finds_every_topic(tmp_path: Path) -> N
         assert config["availability_topic"] == f"{BASE}/status"
         assert config["device"]["identifiers"] == ["firstword_kitchen"]
         assert config.get("state_topic", config.get("command_topic")).startswith(BASE)
+
+
+async def test_what_home_assistant_shows_is_published_and_what_it_sends_is_done(
+    tmp_path: Path,
+) -> None:
+    desk = ScriptedDesk()
+    async with (
+        mosquitto(tmp_path) as broker,
+        follower(broker) as home,
+        open_mqtt(settings_of(broker, content="finals"), desk) as link,
+    ):
+        await home.next("status", lambda payload: payload == "online")
+        one_call(link)
+        await home.next("figures", lambda figures: figures["turns"] == 2)
+        await home.next("call", lambda event: event["event"] == "ended")
+        latest = {topic: home.read(payload) for topic, payload in home.all}
+        entities = {t.split("/")[3]: e for t, e in latest.items() if t.startswith("homeassistant/")}
+        for entity in entities.values():
+            if "command_topic" in entity:
+                command = entity["command_topic"].removeprefix(f"{BASE}/command/")
+                assert (await home.ask(command, entity.get("payload_press", "Dinner!")))["ok"]
+
+    def shown(name: str) -> object:
+        """Return what a sensor's template finds."""
+        [key] = re.findall(r"value_json\.(\w+)", entities[name]["value_template"])
+        return latest[entities[name]["state_topic"].removeprefix(f"{BASE}/")][key]
+
+    assert (shown("latency"), shown("latency_p95")) == (800, 800)
+    assert shown("transcript") == "turn the light on"
+    assert (shown("state"), shown("calls")) == ("idle", 0)
+    assert sorted(desk.done) == [
+        ("hangup", "c1"), ("mute", "c1", "False"), ("mute", "c1", "True"), ("say", "c1", "Dinner!"),
+    ]  # fmt: skip
 
 
 async def test_a_broker_that_was_never_there_disturbs_nobody(tmp_path: Path) -> None:

@@ -176,6 +176,8 @@ async def test_what_is_not_there_is_a_404_or_405_with_a_sentence() -> None:
     async with served(ScriptedCalls()) as server:
         status, body, _ = await server.ask("GET", "/api/nothing")
         assert (status, body["error"]) == (404, "There is nothing to get at this path.")
+        status, body, _ = await server.ask("GET", "/api/two%0Alines")
+        assert (status, body["error"]) == (404, "There is nothing to get at this path.")
         status, body, _ = await server.ask("PUT", "/api/calls")
         assert (status, body["error"]) == (405, "PUT here gives: Method Not Allowed.")
         assert (await server.ask("GET", "/nothing.js"))[0] == 404

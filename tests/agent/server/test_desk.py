@@ -17,7 +17,7 @@ from aiohttp import ClientSession
 from pydantic import SecretStr
 
 from agent.calls import open_calls
-from agent.server import ServeSettings, serve
+from agent.server import MemoryRoutes, ServeSettings, serve
 from agent.webrtc import IceSettings
 from tests.conftest import missing
 from tests.servers.edge_http import TOKEN, ScriptedCalls, bearer, served, shipped
@@ -89,23 +89,23 @@ CHECKS = (
 )
 
 
-async def fuzzed(address: str, folder: Path, call: str) -> str:
+async def fuzzed(address: str, folder: Path, names: dict[str, str]) -> str:
     """Have schemathesis ask all kinds of things of a server; return what it said of it.
 
     Args:
         address: of the server.
         folder: where it may write.
-        call: the name of a call there is; empty: any name is tried.
+        names: what there is, by the name of the parameter; of others any name is tried.
     """
     program = shutil.which("schemathesis", path=str(Path(sys.executable).parent))
     if program is None:
         missing("pip install schemathesis")
     async with ClientSession() as session, session.get(f"{address}/api/openapi.json") as answer:
         described = await answer.json()
-    if call:
-        for path in described["paths"].values():
-            for parameter in path.get("parameters", ()):
-                parameter["schema"] = {"const": call}
+    for path in described["paths"].values():
+        for parameter in path.get("parameters", ()):
+            if parameter["name"] in names:
+                parameter["schema"] = {"const": names[parameter["name"]]}
     file = folder / "openapi.json"
     file.write_text(json.dumps(described))
     command = [
@@ -118,7 +118,7 @@ async def fuzzed(address: str, folder: Path, call: str) -> str:
             command, check=False, stderr=subprocess.STDOUT, cwd=str(folder)
         )
     said = done.stdout.decode()
-    assert done.returncode == 0, said[-4000:]
+    assert done.returncode == 0, said[-9000:]
     return said
 
 
@@ -138,16 +138,18 @@ async def test_no_request_breaks_or_hangs_the_house_of_calls(tmp_path: Path) -> 
         ) as house,
         anyio.create_task_group() as tasks,
     ):  # fmt: skip
-        tasks.start_soon(partial(serve, settings, house, shipped, started=started))
+        assert house.memories is not None
+        more = [MemoryRoutes(settings, house.memories)]
+        tasks.start_soon(partial(serve, settings, house, shipped, started=started, more=more))
         await up.wait()
-        said = await fuzzed(addresses[0], tmp_path, "")
+        said = await fuzzed(addresses[0], tmp_path, {})
         tasks.cancel_scope.cancel()
-    assert re.search(r"Tested: +11\b", said), "every operation of the description"
+    assert re.search(r"Tested: +17\b", said), "every operation of the description"
 
 
 @pytest.mark.timeout(120)
 async def test_no_order_to_a_call_that_there_is_breaks_or_hangs(tmp_path: Path) -> None:
     calls = ScriptedCalls()
     async with served(calls, calls_a_minute=10**9) as server:
-        await fuzzed(server.url, tmp_path, "c1")
+        await fuzzed(server.url, tmp_path, {"call": "c1"})
     assert {done[0] for done in calls.done} == {"say", "switch", "mute", "hangup"}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from aiohttp import FormData
 from pydantic import SecretStr
 
@@ -19,6 +20,7 @@ from agent.profile import Profile, load
 from agent.speakers import SpeakerBook
 from stages.events import SAMPLE_RATE
 from stages.models import ModelStore
+from tests.agent.server.test_desk import fuzzed
 from tests.servers.edge_http import TOKEN, ScriptedCalls, Served, bearer, served
 
 
@@ -82,6 +84,16 @@ async def test_what_is_not_good_enough_is_a_sentence_and_nothing_is_kept(tmp_pat
         assert (await server.ask("GET", "/api/speakers"))[1] == {"speakers": []}
 
 
+async def test_a_form_that_is_broken_off_is_a_sentence(tmp_path: Path) -> None:
+    broken = b"--edge\r\n182--edge--\r\n\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=edge"}
+    async with enrolling(tmp_path) as server:
+        status, body, _ = await server.ask(
+            "POST", "/api/speakers", data=broken, headers=headers
+        )
+    assert (status, body) == (400, {"error": "The form cannot be read."})
+
+
 async def test_over_a_network_nobody_says_who_the_owner_is(tmp_path: Path) -> None:
     open_to_all: dict[str, Any] = {"host": "0.0.0.0", "token": SecretStr(TOKEN)}
     async with enrolling(tmp_path, **open_to_all) as server:
@@ -98,3 +110,11 @@ async def test_a_character_that_tells_no_voices_apart_says_so(tmp_path: Path) ->
         status, body, _ = await server.ask("POST", "/api/speakers", data=form("Anna", wav(200)))
     assert status == 422
     assert "its profile has no section 'speakers'" in body["error"]
+
+
+@pytest.mark.timeout(120)
+async def test_no_request_about_voices_breaks_or_hangs(tmp_path: Path) -> None:
+    async with enrolling(tmp_path, calls_a_minute=10**9) as server:
+        assert (await server.ask("POST", "/api/speakers", data=form("Anna", wav(200))))[0] == 201
+        await fuzzed(server.url, tmp_path, {"call": "c1", "name": "Anna"})
+        assert (await server.ask("DELETE", "/api/speakers/Anna"))[0] == 404, "it was forgotten"

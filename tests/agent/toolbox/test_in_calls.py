@@ -13,7 +13,8 @@ import pytest
 from aiohttp import web
 
 from agent.call import Call
-from agent.messages import ReplyEnd, Say
+from agent.engines import Stages
+from agent.messages import ReplyEnd, Say, Switched
 from agent.profile import Profile, load
 from tests.agent.calling import Running, calling, tone
 from tests.servers.chat import ChatServer, Turn, calls_tool, calls_tools, chat_server, says
@@ -107,6 +108,48 @@ async def test_a_model_that_calls_tools_without_end_is_made_to_speak(tmp_path: P
         assert len(server.asked) == 5, "four rounds with tools, one without"
         assert "tools" not in server.asked[-1]
         assert "done already" in results(server, 3)[-1]
+
+
+async def test_a_model_that_always_has_another_idea_is_made_to_speak(tmp_path: Path) -> None:
+    ideas = tuple(calls_tool("calculate", {"expression": f"{n}+1"}) for n in range(6))
+    async with asking(tmp_path, "go", ideas, "calculate") as (call, server):
+        assert answer(call) == "Sorry, I could not get that done."
+    assert len(server.asked) == 5
+    assert results(server, 4) == [f"That is {n + 1}." for n in range(4)]
+
+
+async def test_a_real_model_is_asked_even_what_could_be_answered_without_it(
+    tmp_path: Path,
+) -> None:
+    turns = (says("A gross."),)
+    async with asking(tmp_path, "What is 12 times 12?", turns, "calculate") as (call, server):
+        assert answer(call) == "A gross."
+        [record] = await call.recorded(1)
+    assert len(server.asked) == 1
+    assert record.tools == ()
+
+
+async def test_a_character_hands_the_call_to_another_by_a_tool(tmp_path: Path) -> None:
+    turns = (calls_tool("switch_character", {"profile": "fox"}), says("Here is the fox."))
+    async with chat_server(*turns, says("I am the fox.")) as server:
+        profile = with_tools(server, "switch_character")
+        fox = profile.model_copy(update={"id": "fox", "name": "Fox", "persona_prompt": "A fox."})
+        async with calling(tmp_path, profile) as call:
+            stages = call.call.stages
+
+            async def cast(wanted: str) -> tuple[Profile, Stages]:
+                return fox, stages
+
+            call.call.cast = cast
+            await call.page.wait_for(ReplyEnd)
+            call.line.write(Say(text="give me the fox"))
+            assert (await call.page.wait_for(ReplyEnd, 2)).heard == "Here is the fox."
+            assert [word.profile for word in call.page.all(Switched)] == ["fox"]
+            call.line.write(Say(text="who are you"))
+            assert (await call.page.wait_for(ReplyEnd, 3)).heard == "I am the fox."
+    assert server.asked[2]["messages"][0]["content"].startswith("A fox.")
+    said = [message["content"] for message in server.asked[2]["messages"][1:]]
+    assert said[-3:] == ["give me the fox", "Here is the fox.", "who are you"]
 
 
 async def test_a_tool_that_hangs_is_bridged_given_up_and_spoken_of(tmp_path: Path) -> None:

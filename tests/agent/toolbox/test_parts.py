@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -22,6 +26,7 @@ from agent.toolbox.choice import BuiltinChoice, ToolChoice
 from agent.toolbox.intents import intent
 from agent.toolbox.tool import Arguments, Broker, Hands, Tool
 from stages.events import ToolCall
+from tests.conftest import ROOT
 
 ALL = ("time", "calculate", "timer", "hang_up", "switch_character")
 
@@ -286,3 +291,45 @@ def test_a_tool_that_cannot_be_is_refused_with_its_profile(choice: Any, says: st
     adapter: TypeAdapter[ToolChoice] = TypeAdapter(ToolChoice)
     with pytest.raises(ValidationError, match=says):
         adapter.validate_python(choice)
+
+
+SHELF = """
+from agent.toolbox.tool import Tool
+
+async def run(arguments, hands):
+    return f"On the shelf: {arguments['what']}."
+
+SCHEMA = {"type": "object", "properties": {"what": {"type": "string"}}, "required": ["what"]}
+tool = Tool("shelf", "Looks at the shelf.", SCHEMA, run)
+"""
+ASKS = """
+import anyio
+from agent.toolbox.belt import open_belt
+from agent.toolbox.choice import PythonChoice
+from stages.events import ToolCall
+
+async def main():
+    belt = open_belt([PythonChoice(kind="python", name="shelf")], "en", None)
+    sure = anyio.Event()
+    sure.set()
+    print(await belt.run(ToolCall("1", "shelf", '{"what": "tea"}'), sure))
+    print(await belt.run(ToolCall("2", "shelf", '{"what": 5}'), sure))
+
+anyio.run(main)
+"""
+
+
+def test_a_tool_that_an_installed_package_brings_is_the_characters(tmp_path: Path) -> None:
+    (tmp_path / "my_shelf.py").write_text(SHELF)
+    facts = tmp_path / "my_shelf-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: my-shelf\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[firstword.tool]\nshelf = my_shelf:tool\n")
+    path = os.pathsep.join((str(tmp_path), str(ROOT)))
+    done = subprocess.run(
+        [sys.executable, "-c", ASKS], capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": path},
+    )  # fmt: skip
+    answers = done.stdout.splitlines()
+    assert answers[0] == "('On the shelf: tea.', True)", done.stderr
+    assert "The arguments of shelf were wrong, nothing was done" in answers[1]
