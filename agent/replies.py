@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from time import monotonic
+from time import monotonic, process_time
 
 import anyio
 from anyio.abc import TaskGroup
@@ -148,13 +148,19 @@ class Replies:
                 self.go_on(action.reply)
 
     def foresee(self, said: str) -> None:
-        """Let the LLM read what the caller has said so far, unless a reply is being made."""
-        if all(entry.over for entry in self._entries.values()):
+        """Let the LLM read what the caller has said so far, unless a reply is being made.
+
+        Nor if another caller waits for one: a reading takes the cores as much as a reply does.
+        """
+        mine_over = all(entry.over for entry in self._entries.values())
+        if mine_over and self.stages.crowd.has_room_for("readings"):
             messages = self.history.request(self.turns.turn, said)
             self._foreseeing.read(self.stages.llm, messages)
 
     def prepare(self, action: Prepare) -> None:
-        """Begin to make a reply on a guess."""
+        """Begin to make a reply on a guess; while others wait for theirs, not before it is due."""
+        if not self.stages.crowd.has_room_for("guesses"):
+            return
         entry = self._entry(action.reply, action.turn, action.text)
         entry.begun = monotonic()
         entry.timeline.guess(entry.begun)
@@ -180,6 +186,7 @@ class Replies:
             entry.timeline.mark(name, at)
         entry.timeline.user_text = action.text
         if action.turn:
+            self.stages.crowd.waits(entry, monotonic())
             self.history.user(action.turn, action.text)
             self.line.send(State(state="thinking"))
         entry.release()
@@ -298,6 +305,7 @@ class Replies:
     def _started(self, number: int) -> None:
         entry = self._entries[number]
         entry.mark("playout_first")
+        self.stages.crowd.answered(entry, monotonic(), process_time())
         at, timeline = entry.timeline.marks["playout_first"], entry.timeline
         end = timeline.marks.get("speech_end")
         ended = None if end is None else end * 1000
@@ -316,6 +324,7 @@ class Replies:
         """Remember the reply as it was heard, and let its record wait for the ear."""
         entry.over = True
         entry.scope.cancel()
+        self.stages.crowd.gone(entry)
         timeline, audio = entry.timeline, entry.audio
         text = heard(audio.spans, audio.played, complete=not interrupted)
         timeline.heard_text, timeline.interrupted = text, interrupted
