@@ -118,8 +118,9 @@ async def test_whose_line_is_lost_waits_no_longer(tmp_path: Path) -> None:
 
 
 async def test_a_house_that_is_too_busy_says_so(tmp_path: Path) -> None:
+    kept, ice = tmp_path / "turns.sqlite", IceSettings()
     async with open_calls(
-        limit=2, default_profile="bare", ice=IceSettings(), models=tmp_path, traces=tmp_path / "t.sqlite"
+        limit=2, default_profile="bare", ice=ice, models=tmp_path, traces=kept
     ) as house:
         crowd, now = house.engines.crowd, monotonic()
         for number in range(ENOUGH):
