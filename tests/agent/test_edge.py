@@ -68,8 +68,8 @@ def test_it_is_what_its_definition_says(
         samples = (10**loud * chance.standard_normal(length)).astype(np.float32)
         expected = None
         for end in range(length, 0, -STEP):
-            power = np.mean(np.square(samples[max(0, end - STEP) : end], dtype=np.float64))
-            level = 10 * np.log10(max(power, 1e-10))
+            power = float(np.mean(np.square(samples[max(0, end - STEP) : end].astype(float))))
+            level = 10 * float(np.log10(max(power, 1e-10)))
             loudest, floor = max(level, loudest - FADE_DB), min(level, floor + RISE_DB)
             if expected is None and level > max(loudest - QUIET_DB, floor + ABOVE_FLOOR_DB):
                 expected = start + end
