@@ -3,7 +3,7 @@
 All calls share the cores. A reply that somebody waits for goes before one that is prepared on a
 guess, and a guess before reading ahead: when the machine has no core to spare, the lesser work
 is not begun, so that nobody's answer waits for somebody else's convenience. Where answers come
-late all the same, and the cores are why, new callers are told so instead of being kept waiting.
+late all the same, and the others are why, new callers are told so instead of being kept waiting.
 Pure: it is told the time.
 """
 
@@ -13,25 +13,21 @@ import os
 from collections import Counter, deque
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Literal
 
 Lesser = Literal["guesses", "readings"]
 
 LATE_S = 2.0
 """An answer that takes longer from the endpoint to its first sound is late."""
-FULL = 0.9
-"""Share of all cores from which a machine has none to spare."""
+OTHERS = 2.0
+"""So many times as long as alone an answer takes, where it is the others that it waits for."""
 REMEMBERED_S = 30.0
 """How long an answer counts for what callers have to expect."""
 ENOUGH = 3
-"""Answers that say something of the machine; one alone may have had a reason of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    at: float  # s
-    waited: float  # s
-    cpu: float  # s of all threads of this process, until then
+"""Answers that say something of the machine; a single one may have had a reason of its own."""
+ALONE = 16
+"""Answers to callers who waited alone that are remembered: what the machine can do."""
 
 
 @dataclass(eq=False)
@@ -47,8 +43,9 @@ class Crowd:
 
     cores: int = field(default_factory=lambda: os.cpu_count() or 1)
     passed_over: Counter[str] = field(default_factory=Counter)
-    _since: dict[Hashable, float] = field(default_factory=dict)
-    _answers: deque[_Answer] = field(default_factory=lambda: deque(maxlen=64))
+    _since: dict[Hashable, tuple[float, bool]] = field(default_factory=dict)  # when; alone?
+    _alone: deque[float] = field(default_factory=lambda: deque(maxlen=ALONE))  # s waited
+    _together: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=64))
 
     @property
     def waiting(self) -> int:
@@ -57,13 +54,17 @@ class Crowd:
 
     def waits(self, reply: Hashable, now: float) -> None:
         """Note that a caller waits for this reply, ``now`` in seconds."""
-        self._since[reply] = now
+        self._since[reply] = now, not self._since
 
-    def answered(self, reply: Hashable, now: float, cpu: float) -> None:
-        """Note that it sounds, with what this process had used of the cores (s) until then."""
-        since = self._since.pop(reply, None)
-        if since is not None:
-            self._answers.append(_Answer(now, now - since, cpu))
+    def answered(self, reply: Hashable, now: float) -> None:
+        """Note that it sounds."""
+        if reply not in self._since:
+            return
+        since, alone = self._since.pop(reply)
+        if alone and not self._since:
+            self._alone.append(now - since)
+        else:
+            self._together.append((now, now - since))
 
     def gone(self, reply: Hashable) -> None:
         """Note that nobody waits for it any more."""
@@ -77,13 +78,9 @@ class Crowd:
 
     def why_full(self, now: float) -> str:
         """Return why no caller should be added; empty: one may be."""
-        recent = [one for one in self._answers if now - one.at <= REMEMBERED_S]
-        if len(recent) < ENOUGH:
+        waits = [waited for at, waited in self._together if now - at <= REMEMBERED_S]
+        if len(waits) < ENOUGH or median(waits) <= LATE_S:
             return ""
-        waits = sorted(one.waited for one in recent)
-        lasted = (recent[-1].at - recent[0].at) * self.cores
-        spent = recent[-1].cpu - recent[0].cpu
-        median = waits[len(waits) // 2]
-        if median <= LATE_S or spent < FULL * lasted:
-            return ""
-        return f"This machine is too busy: its callers wait {median:.0f} s for an answer."
+        if self._alone and median(waits) < OTHERS * median(self._alone):
+            return ""  # what is slow is slow for one, too: one caller less would not help
+        return f"This machine is too busy: its callers wait {median(waits):.0f} s for an answer."

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from time import monotonic, process_time
+from time import monotonic
 
 import anyio
 from anyio.abc import TaskGroup
@@ -305,7 +305,7 @@ class Replies:
     def _started(self, number: int) -> None:
         entry = self._entries[number]
         entry.mark("playout_first")
-        self.stages.crowd.answered(entry, monotonic(), process_time())
+        self.stages.crowd.answered(entry, monotonic())
         at, timeline = entry.timeline.marks["playout_first"], entry.timeline
         end = timeline.marks.get("speech_end")
         ended = None if end is None else end * 1000

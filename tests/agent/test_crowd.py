@@ -30,41 +30,52 @@ def test_while_one_caller_waits_nothing_is_read_ahead_and_while_the_cores_are_ta
     assert crowd.has_room_for("guesses")
     crowd.waits("reply 2", now=0.0)
     assert not crowd.has_room_for("guesses")
-    crowd.answered("reply 1", now=0.3, cpu=0.1)
+    crowd.answered("reply 1", now=0.3)
     crowd.gone("reply 2")
     assert crowd.has_room_for("readings")
     assert crowd.passed_over == {"readings": 1, "guesses": 1}
 
 
-def answered(crowd: Crowd, count: int, wait: float, load: float) -> float:
-    """Let answers come, a second apart; return when the last one did."""
-    for number in range(count):
-        crowd.waits(number, now=number - wait)
-        crowd.answered(number, now=float(number), cpu=number * load * crowd.cores)
-    return count - 1.0
+def answered(crowd: Crowd, count: int, wait: float, alone: float | None = 0.5) -> float:
+    """Let one caller wait alone, and then two at a time; return when the last was answered."""
+    if alone is not None:
+        crowd.waits("alone", now=0.0)
+        crowd.answered("alone", now=alone)
+    now = 10.0
+    for number in range(0, count, 2):
+        pair = [number, number + 1][: count - number]
+        crowd.waits("somebody who hangs up", now)
+        for reply in pair:
+            crowd.waits(reply, now)
+        now += wait
+        for reply in pair:
+            crowd.answered(reply, now)
+        crowd.gone("somebody who hangs up")
+    return now
 
 
-def test_late_answers_of_a_machine_without_a_core_to_spare_keep_new_callers_away() -> None:
+@pytest.mark.parametrize("alone", [0.5, None])
+def test_late_answers_that_wait_for_each_other_keep_new_callers_away(alone: float | None) -> None:
     crowd = Crowd(cores=2)
-    now = answered(crowd, 5, wait=2 * LATE_S, load=1.0)
+    now = answered(crowd, 6, wait=2 * LATE_S, alone=alone)
     assert crowd.why_full(now) == (
         "This machine is too busy: its callers wait 4 s for an answer."
     )
-    assert not crowd.why_full(now + REMEMBERED_S)
+    assert not crowd.why_full(now + REMEMBERED_S + 1)
 
 
 @pytest.mark.parametrize(
-    ("count", "wait", "load"),
+    ("count", "wait", "alone"),
     [
-        (ENOUGH - 1, 2 * LATE_S, 1.0),  # too few to say
-        (5, 0.5 * LATE_S, 1.0),  # busy, and in time
-        (5, 2 * LATE_S, 0.3),  # late, because something far away is
-        (0, 0.0, 0.0),
+        (ENOUGH - 1, 2 * LATE_S, 0.5),  # too few to say
+        (6, 0.5 * LATE_S, 0.1),  # later than alone, and in time
+        (6, 2 * LATE_S, 1.5 * LATE_S),  # late for one, too: something far away is slow
+        (0, 0.0, None),
     ],
 )
-def test_else_another_caller_may_come(count: int, wait: float, load: float) -> None:
+def test_else_another_caller_may_come(count: int, wait: float, alone: float | None) -> None:
     crowd = Crowd(cores=2)
-    assert not crowd.why_full(answered(crowd, count, wait, load))
+    assert not crowd.why_full(answered(crowd, count, wait, alone))
 
 
 @given(st.lists(st.tuples(st.sampled_from(["waits", "answered", "gone"]), st.integers(0, 3))))
@@ -76,7 +87,7 @@ def test_whatever_happens_who_waits_is_known(events: list[tuple[str, int]]) -> N
             waiting.add(reply)
         else:
             if event == "answered":
-                crowd.answered(reply, float(now), 0.0)
+                crowd.answered(reply, float(now))
             else:
                 crowd.gone(reply)
             waiting.discard(reply)
@@ -123,9 +134,10 @@ async def test_a_house_that_is_too_busy_says_so(tmp_path: Path) -> None:
         limit=2, default_profile="bare", ice=ice, models=tmp_path, traces=kept
     ) as house:
         crowd, now = house.engines.crowd, monotonic()
-        for number in range(ENOUGH):
+        for number in range(ENOUGH + 1):
             crowd.waits(number, now - 60)
-            crowd.answered(number, now, cpu=number * 60.0)
+        for number in range(ENOUGH):
+            crowd.answered(number, now)
         with pytest.raises(CallRefused, match=r"too busy.* Try again in a while\.") as refused:
             await house.start("v=0", None, None)
         assert refused.value.status == 503
