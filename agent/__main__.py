@@ -42,12 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     options = _parser(arguments).parse_args(arguments)
-    logging.basicConfig(
-        level=logging.DEBUG if options.debug else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    for name in ("aiortc", "aioice"):  # what they say below INFO holds the keys of the media
-        logging.getLogger(name).setLevel(logging.INFO)
+    _log_as(debug=options.debug)
     try:
         return int(importlib.import_module(f"agent.commands.{options.command}").run(options) or 0)
     except KeyboardInterrupt:
@@ -66,6 +61,16 @@ def run(arguments: Sequence[str]) -> int:
             raise
         print(f"firstword: {ours}", file=sys.stderr)  # noqa: T201
         return BAD_INPUT if isinstance(ours, UserError) else FAILED
+
+
+def _log_as(*, debug: bool) -> None:
+    """Log to standard error: everything, or only what went wrong."""
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    for name in ("aiortc", "aioice"):  # what they say below INFO holds the keys of the media
+        logging.getLogger(name).setLevel(logging.INFO if debug else logging.WARNING)
 
 
 def _no_reader() -> int:

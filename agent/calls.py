@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 
 import anyio
 from anyio.abc import TaskGroup
@@ -77,13 +78,14 @@ class CallHouse:
     def queues(self) -> Mapping[str, int]:
         """Items that wait now, by queue, of all calls."""
         waiting = Counter({"audio": 0, "inbox": 0, "outbox": 0, "records": self.traces.waiting})
+        waiting["answers"] = self.engines.crowd.waiting  # callers who wait for one
         for lines in self._lines.values():
             waiting.update(lines[-1].waiting)
         return waiting
 
     def dropped(self) -> Mapping[str, int]:
         """Items that were thrown away so far, of all calls there were."""
-        gone = Counter({"audio": 0, "inbox": 0, "outbox": 0})
+        gone = Counter({"audio": 0, "inbox": 0, "outbox": 0, "guesses": 0, "readings": 0})
         gone.update(self._dropped)
         for lines in self._lines.values():
             for line in lines:
@@ -91,6 +93,7 @@ class CallHouse:
         gone.update(records=self.traces.dropped + self.traces.lost)
         if self.memories is not None:
             gone.update(memories=self.memories.dropped + self.memories.lost)
+        gone.update(self.engines.crowd.passed_over)
         return gone
 
     async def start(self, offer_sdp: str, profile_id: str | None, session: str | None) -> Started:
@@ -108,8 +111,8 @@ class CallHouse:
     async def _start(self, offer_sdp: str, profile_id: str | None, session: str | None) -> Started:
         if session is not None:
             return await self._again(offer_sdp, session)
-        if self._closing or self.count >= self.limit:
-            raise CallRefused(503, self._no_room(), BUSY_S)
+        if why := self._no_room():
+            raise CallRefused(503, why, BUSY_S)
         self._coming += 1
         try:
             return await self._begin(offer_sdp, profile_id or self.default_profile)
@@ -259,9 +262,13 @@ class CallHouse:
             self.spans.turn(record)
 
     def _no_room(self) -> str:
+        """Return why no call can be taken; empty: one can."""
         if self._closing:
             return "The server is stopping; try again in a while."
-        return f"All {self.limit} lines are busy; try again in a while."
+        if self.count >= self.limit:
+            return f"All {self.limit} lines are busy; try again in a while."
+        full = self.engines.crowd.why_full(monotonic())
+        return full and f"{full} Try again in a while."
 
 
 def _name() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from stages.audio import samples_in
@@ -26,9 +28,10 @@ class Edge:
     def last_loud(self, audio: Audio) -> int | None:
         """Take in a frame; return the position after its last loud 10 ms, none if it has none."""
         last: int | None = None
-        for end in range(len(audio.samples), 0, -STEP):  # the end of a frame is where it matters
-            piece = audio.samples[max(0, end - STEP) : end].astype(np.float64)
-            level = 10 * float(np.log10(max(float(piece @ piece) / len(piece), 1e-10)))
+        samples = audio.samples.astype(np.float64)
+        for end in range(len(samples), 0, -STEP):  # the end of a frame is where it matters
+            piece = samples[max(0, end - STEP) : end]
+            level = 10 * math.log10(max(float(piece.dot(piece)) / len(piece), 1e-10))
             self._loudest = max(level, self._loudest - FADE_DB)
             self._floor = min(level, self._floor + RISE_DB)
             if last is None and self._is_loud(level):

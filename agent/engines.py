@@ -12,6 +12,7 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from agent.company import Company
+from agent.crowd import Crowd
 from agent.profile import Chosen, Profile, VoiceChoice
 from stages.contracts import Asr, Counted, Llm, Tts, Turn, Vad
 from stages.events import Voice
@@ -38,6 +39,7 @@ class Stages:
     mouths: tuple[Mouth, ...]  # the profile's voice, then its fallback
     names: dict[str, str]  # kind to engine, for the record
     company: Company | None = None  # where the profile wants to know who speaks
+    crowd: Crowd = field(default_factory=Crowd)  # who else runs on it
 
 
 def models_of(profile: Profile) -> list[str]:
@@ -64,6 +66,7 @@ class Engines:
 
     store: ModelStore
     _tasks: TaskGroup
+    crowd: Crowd = field(default_factory=Crowd)
     _open: list[tuple[Chosen, Any]] = field(default_factory=list)
     _lock: anyio.Lock = field(default_factory=anyio.Lock)
 
@@ -80,6 +83,7 @@ class Engines:
             llm=await self._stage(profile.chosen("llm")),
             mouths=await self._mouths(profile),
             company=await self._company(profile),
+            crowd=self.crowd,
             names={
                 "vad": profile.vad.engine,
                 "turn": profile.turn.engine,

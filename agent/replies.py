@@ -153,14 +153,21 @@ class Replies:
     def foresee(self, said: str) -> None:
         """Let the LLM read what the caller has said so far, unless a reply is being made.
 
-        With a memory it is not: whose it is to be is known only at a pause.
+        Nor if another caller waits for one: a reading takes the cores as much as a reply does. With
+        a memory it is not: whose it is to be is known only at a pause.
         """
-        if self.recall is None and all(entry.over for entry in self._entries.values()):
+        mine_over = self.recall is None and all(entry.over for entry in self._entries.values())
+        if mine_over and self.stages.crowd.has_room_for("readings"):
             messages = self.history.request(self.turns.turn, said)
             self._foreseeing.read(self.stages.llm, messages)
 
     def prepare(self, action: Prepare, utterance: int | None = None) -> None:
-        """Begin to make a reply on a guess; ``utterance`` is the one that it answers."""
+        """Begin to make a reply on a guess; ``utterance`` is the one that it answers.
+
+        While others wait for theirs, it is not made before it is due.
+        """
+        if not self.stages.crowd.has_room_for("guesses"):
+            return
         entry = self._entry(action.reply, action.turn, action.text)
         if self.recall is not None:
             entry.pieces = self.recall.pieces(action.turn, utterance)
@@ -200,6 +207,7 @@ class Replies:
             entry.timeline.mark(name, at)
         entry.timeline.user_text = action.text
         if action.turn:
+            self.stages.crowd.waits(entry, monotonic())
             self.history.user(action.turn, action.text)
             self.line.send(State(state="thinking"))
         entry.release()
@@ -320,6 +328,7 @@ class Replies:
     def _started(self, number: int) -> None:
         entry = self._entries[number]
         entry.mark("playout_first")
+        self.stages.crowd.answered(entry, monotonic())
         at, timeline = entry.timeline.marks["playout_first"], entry.timeline
         end = timeline.marks.get("speech_end")
         ended = None if end is None else end * 1000
@@ -338,6 +347,7 @@ class Replies:
         """Remember the reply as it was heard, and let its record wait for the ear."""
         entry.over = True
         entry.scope.cancel()
+        self.stages.crowd.gone(entry)
         timeline, audio = entry.timeline, entry.audio
         text = heard(audio.spans, audio.played, complete=not interrupted)
         timeline.heard_text, timeline.interrupted = text, interrupted

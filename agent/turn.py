@@ -348,12 +348,12 @@ class Turns:
         return self._hold(end)
 
     def _hold(self, end: int) -> list[Action]:
-        """Be silent for the sound there is, at its first frame if it is sure to be speech."""
+        """Be silent for the sound there is: at its first frame, if nothing else is set."""
         speaking = self._speaking
         if speaking is None or speaking.held or self._protected or self._run_start is None:
             return []
-        long = end - self._run_start >= samples_in(self.settings.hold_ms)
-        if not long and not (self._sure and speaking.audible):
+        enough = samples_in(self.settings.hold_after(heard=speaking.audible))
+        if end - self._run_start < enough and not (self._sure and speaking.audible):
             return []
         speaking.held, self._held_at = True, end
         return [Hold(speaking.reply)]

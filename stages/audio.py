@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from stages.events import SAMPLE_RATE, Samples
@@ -24,4 +26,4 @@ def silence(samples: int) -> Samples:
 
 def level(samples: Samples) -> float:
     """Return the root mean square, 0..1; 0 for no samples at all."""
-    return float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
+    return math.sqrt(float(samples.dot(samples)) / len(samples)) if len(samples) else 0.0

@@ -21,6 +21,11 @@ class Workers:
     def __init__(self, count: int) -> None:
         self._limiter = anyio.CapacityLimiter(count)
 
+    @property
+    def busy(self) -> bool:
+        """Whether any step is running, or abandoned and not at its end."""
+        return self._limiter.borrowed_tokens > 0
+
     async def run(self, step: Callable[[], R]) -> R:
         """Run a short step in a thread and return what it returns.
 

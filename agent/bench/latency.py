@@ -30,6 +30,7 @@ from rich.table import Table
 
 from agent import caller
 from agent.bench.figures import percentiles
+from agent.bench.load import Load, between, look
 from agent.caller import CallResult
 from agent.commands import models as models_command
 from agent.commands.demo import recordings
@@ -89,6 +90,7 @@ class Round:
     false_endpoints: int
     false_endpoints_heard: int  # a sound of the reply went out before the caller went on
     failures: tuple[str, ...]
+    load: Load | None  # how the agent bore it
     records: tuple[dict[str, Any], ...] = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,6 +103,7 @@ class Round:
             "false_endpoints": self.false_endpoints,
             "false_endpoints_heard": self.false_endpoints_heard,
             "failures": list(self.failures),
+            "load": self.load.to_dict() if self.load else None,
         }
 
 
@@ -185,6 +188,7 @@ async def _round(
     url: str, profile: str, files: Sequence[Path], turns: int, count: int
 ) -> Round:
     heard: list[tuple[CallResult, Told]] = []
+    before = await look(url)
     async with anyio.create_task_group() as tasks:
         for number in range(count):
             # Each begins elsewhere in the list, so that they do not say the same at once.
@@ -192,7 +196,7 @@ async def _round(
             chosen = list(islice(cycle(files), begin, begin + turns))
             talking = partial(_caller, url, profile, chosen, heard)
             tasks.start_soon(talking, number * STAGGER_S)
-    return _sum_up(count, heard)
+    return _sum_up(count, heard, between(before, await look(url)))
 
 
 async def _caller(
@@ -211,7 +215,9 @@ async def _caller(
         heard.append((result, told))
 
 
-def _sum_up(count: int, heard: Sequence[tuple[CallResult, Told]]) -> Round:
+def _sum_up(
+    count: int, heard: Sequence[tuple[CallResult, Told]], load: Load | None = None
+) -> Round:
     turns = [turn for result, _ in heard for turn in result.turns]
     records = [turn.timeline for turn in turns if turn.timeline]
     spans = [(str(name), float(ms)) for record in records for name, ms in record["spans"]]
@@ -227,6 +233,7 @@ def _sum_up(count: int, heard: Sequence[tuple[CallResult, Told]]) -> Round:
         false_endpoints=sum(false_endpoints(result, told.ended) for result, told in heard),
         false_endpoints_heard=sum(false_endpoints(result, told.played) for result, told in heard),
         failures=tuple(failure for result, _ in heard for failure in result.failures),
+        load=load,
         records=tuple(records),
     )
 
@@ -304,6 +311,8 @@ def _print(console: Console, rounds: Sequence[Round], machine: Machine) -> None:
     table.add_row("false endpoints", *(str(each.false_endpoints) for each in rounds))
     table.add_row("of them heard", *(str(each.false_endpoints_heard) for each in rounds))
     console.print(table)
+    for each in (each for each in rounds if each.load):
+        console.print(f"{each.calls} at once: {each.load}", style="dim")
     console.print(str(machine), style="dim")
     for each in rounds:
         for failure in each.failures:

@@ -65,8 +65,10 @@ class Frames:
         if audio.start != self._held.end:  # a gap: what was held belongs to no frame of this
             yield from self.rest()
             self._held = Audio(silence(0), audio.start)
-        samples = np.concatenate((self._held.samples, audio.samples))
-        start, whole = self._held.start, len(samples) - len(samples) % FRAME
+        held, samples, start = self._held.samples, audio.samples, self._held.start
+        if len(held):
+            samples = np.concatenate((held, samples))
+        whole = len(samples) - len(samples) % FRAME
         self._held = Audio(samples[whole:], start + whole)
         for at in range(0, whole, FRAME):
             yield Audio(samples[at : at + FRAME], start + at)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
-from agent.edge import STEP, Edge
+from agent.edge import ABOVE_FLOOR_DB, FADE_DB, QUIET_DB, RISE_DB, STEP, Edge
 from stages.audio import samples_in
 from stages.events import SAMPLE_RATE, Audio, Samples
 
@@ -51,3 +53,25 @@ def test_digital_silence_is_silent() -> None:
 def test_a_frame_of_any_length_is_heard() -> None:
     assert last_loud(hiss(200, 0.1), frame=7) is not None
     assert Edge().last_loud(Audio(np.zeros(0, dtype=np.float32), 0)) is None
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 700), st.floats(-5.5, -0.3)), max_size=60),
+    st.integers(0, 2**32 - 1),
+)
+def test_it_is_what_its_definition_says(
+    frames: list[tuple[int, float]], seed: int
+) -> None:
+    chance, edge = np.random.default_rng(seed), Edge()
+    loudest, floor, start = -100.0, -30.0, 0
+    for length, loud in frames:
+        samples = (10**loud * chance.standard_normal(length)).astype(np.float32)
+        expected = None
+        for end in range(length, 0, -STEP):
+            power = float(np.mean(np.square(samples[max(0, end - STEP) : end].astype(float))))
+            level = 10 * float(np.log10(max(power, 1e-10)))
+            loudest, floor = max(level, loudest - FADE_DB), min(level, floor + RISE_DB)
+            if expected is None and level > max(loudest - QUIET_DB, floor + ABOVE_FLOOR_DB):
+                expected = start + end
+        assert edge.last_loud(Audio(samples, start)) == expected
+        start += length

@@ -77,7 +77,7 @@ def test_words_that_a_recogniser_hears_in_a_cough_do_not(floor: Floor) -> None:
     floor.be_silent(140)
     floor.final("Thank you for watching.")
     floor.be_silent(1000)
-    assert kinds(floor.done) == ["Open", "Hold", "AskFinal", "GoOn", "Close"]
+    assert kinds(floor.done) == ["Hold", "Open", "AskFinal", "GoOn", "Close"]
 
 
 def test_words_count_once_there_was_enough_speech_for_them(floor: Floor) -> None:
@@ -95,6 +95,21 @@ def test_the_first_sure_moment_holds_and_a_knock_is_soon_forgotten(floor: Floor)
     assert floor.be_silent(KNOCK_MS - 40) == []
     assert floor.be_silent(60) == [GoOn(reply)]
     assert floor.all(Open) == []
+
+
+def test_a_sound_that_may_be_speech_holds_what_is_heard_at_its_first_frame() -> None:
+    floor = Floor(QUICK, 32)
+    reply = replying(floor)
+    assert floor.hear(32, 0.55) == [Hold(reply)]  # half of a soft beginning is never surer
+    floor.be_silent(200)
+    assert len(floor.all(GoOn)) == 1
+
+
+def test_who_wants_it_calmer_sets_it_so() -> None:
+    floor = Floor(knobs(hold_ms=96), 32)
+    reply = replying(floor)
+    assert Hold(reply) not in floor.hear(64, 0.55)
+    assert Hold(reply) in floor.hear(32, 0.55)
 
 
 def test_enough_speech_takes_the_word_before_any_words(floor: Floor) -> None:

@@ -59,7 +59,11 @@ class MoonshineOptions(Options):
 
 @dataclass(frozen=True, slots=True)
 class _Engine:
-    """What all calls share; partials have one thread for all, so finals never wait for them."""
+    """What all calls share; partials have one thread for all, so finals never wait for them.
+
+    Nor do finals share the cores with partials that could be made a moment later: none is begun
+    while somebody, in whatever call, waits for their final.
+    """
 
     model: Moonshine
     options: MoonshineOptions
@@ -160,7 +164,7 @@ class _Call:
             await self._due.wait()
             self._due = anyio.Event()
             utterance = self._utterance
-            if utterance is None or self._unanswered:
+            if utterance is None or self._unanswered or self._engine.finals.busy:
                 continue  # the next sound asks again
             with anyio.CancelScope() as self._partial:
                 upto = self._heard = utterance.end

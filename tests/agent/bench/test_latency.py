@@ -109,6 +109,8 @@ async def test_two_callers_at_once_are_measured_against_a_real_agent(
         shown = each.to_dict()
         assert shown["heard_ms"]["n"] == each.turns
         assert {"endpoint", "llm", "tts", "playout", "ear"} <= shown["stages"].keys()
+    assert two.load is not None
+    assert two.load.cores > 0
     assert (state / "turns.sqlite").is_file()  # and not among the user's own
 
 

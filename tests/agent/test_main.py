@@ -1,0 +1,36 @@
+"""The command itself: what it lets the libraries say."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ASKED = """
+import logging
+from agent.__main__ import run
+run([*{more}, "turns", "--json"])
+for name in ("aiortc.rtcrtpsender", "aioice.ice"):
+    logging.getLogger(name).info("checking a pair of addresses")
+    logging.getLogger(name).debug("the key of the media is 42")
+    logging.getLogger(name).warning("that did not work")
+"""
+
+
+@pytest.mark.parametrize(("more", "told"), [([], 2), (["--debug"], 4)])
+def test_what_a_library_says_of_every_connection_is_for_debug_alone_and_its_keys_for_nobody(
+    more: list[str], told: int, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ASKED.replace("{more}", str(more))],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"FIRSTWORD_STATE": str(tmp_path)},
+    )
+    said = [line for line in done.stderr.splitlines() if "aiortc" in line or "aioice" in line]
+    assert len(said) == told, done.stderr
+    assert not any("key" in line for line in said)
