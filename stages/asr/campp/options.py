@@ -39,7 +39,9 @@ class CamppOptions(Options):
     candidates: int = Field(default=8, ge=1, le=64, description="tokens that beam tries a frame")
     hotword_bonus: float = Field(default=1.5, ge=0, le=20, description="a character, natural log")
     language_model: Path | None = Field(
-        default=None, description="ARPA n-grams over tokens, for beam"
+        default=None,
+        description="for beam: en-small (words, it comes with FirstWord), a .lm file by"
+        " `firstword asr words`, or ARPA n-grams over tokens",
     )
     language_model_weight: float = Field(default=0.3, ge=0, le=5)
     length_bonus: float = Field(
@@ -72,8 +74,20 @@ class CamppOptions(Options):
         """The model file, if ``model`` is one, or the name of one that comes with FirstWord."""
         if is_file_name(self.model):
             return Path(self.model).expanduser()
-        shipped = Path(str(resources.files(__package__).joinpath("data", f"{self.model}.onnx")))
-        return shipped if shipped.is_file() else None
+        return shipped(f"{self.model}.onnx")
+
+    @property
+    def language_file(self) -> Path | None:
+        """The file of the language model, if one is wanted."""
+        if self.language_model is None:
+            return None
+        return shipped(f"{self.language_model}.lm") or self.language_model
+
+
+def shipped(name: str) -> Path | None:
+    """Return a file that comes with FirstWord, if there is one of that name."""
+    file = Path(str(resources.files(__package__).joinpath("data", name)))
+    return file if file.is_file() else None
 
 
 def is_file_name(model: str) -> bool:

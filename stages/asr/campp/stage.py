@@ -13,10 +13,10 @@ from anyio import to_thread
 from anyio.streams.memory import MemoryObjectSendStream
 
 from stages.asr.campp.call import BACKLOG, Call, Kit
+from stages.asr.campp.decode import language
 from stages.asr.campp.decode.greedy import Greedy
 from stages.asr.campp.decode.hotwords import Hotwords
 from stages.asr.campp.decode.hypothesis import Decoder
-from stages.asr.campp.decode.ngram import NGram
 from stages.asr.campp.decode.prefix_beam import PrefixBeam, Rules, Weigh
 from stages.asr.campp.decode.rescore import rescored
 from stages.asr.campp.endpoint import Endpoint, rules
@@ -140,8 +140,8 @@ async def _decoders(options: CamppOptions, graph: Graph, stack: AsyncExitStack) 
         make = await stack.enter_async_context(open_wfst(options, graph))
         return lambda hearing: make
     model = None
-    if options.language_model:
-        model = await to_thread.run_sync(NGram.read, options.language_model)
+    if options.language_file:
+        model = await to_thread.run_sync(language.read, options.language_file)
     beam = Rules(
         tokens,
         blank,
@@ -166,7 +166,7 @@ async def _weigh(options: CamppOptions) -> Weigh | None:
     """Return what chooses among the readings of a final, if the profile wants it."""
     if options.rescoring is None:
         return None
-    model = await to_thread.run_sync(NGram.read, options.rescoring)
+    model = await to_thread.run_sync(language.read, options.rescoring)
     weight = options.rescoring_weight
     return partial(rescored, model=model, weight=weight, length_bonus=0.5 * weight)
 

@@ -50,6 +50,7 @@ class State:
     optimiser: dict[str, Any] | None
     geometry: Geometry
     shape: Shape
+    head: Weights | None = None  # of the phones: only training needs it
 
 
 def build(config: Config) -> Network:
@@ -63,7 +64,13 @@ def shape_of(config: Config) -> Shape:
     return Shape(hidden=network.hidden, channels=network.channels, dropout=network.dropout)
 
 
-def save(file: Path, network: Network, step: int, optimiser: dict[str, Any] | None = None) -> None:
+def save(
+    file: Path,
+    network: Network,
+    step: int,
+    optimiser: dict[str, Any] | None = None,
+    head: Weights | None = None,
+) -> None:
     """Write a checkpoint beside its place, then move it there.
 
     Raises:
@@ -77,6 +84,7 @@ def save(file: Path, network: Network, step: int, optimiser: dict[str, Any] | No
         "shape": [shape.hidden, shape.channels, shape.dropout],
         "weights": {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()},
         "optimiser": optimiser,
+        "head": head,
     }
     part = file.with_name(file.name + ".part")
     try:
@@ -116,6 +124,7 @@ def load(file: Path) -> State:
             optimiser=content["optimiser"],
             geometry=Geometry.model_validate_json(content["geometry"]),
             shape=Shape(int(hidden), int(channels), float(dropout)),
+            head=content.get("head"),
         )
     except FileNotFoundError as error:
         raise BadCheckpoint(file, "there is no such file") from error

@@ -9,14 +9,14 @@ from typing import Literal, TypeAlias
 import numpy as np
 import torch
 
-from stages.asr.campp.training import export, fake, qdq, quantise
+from stages.asr.campp.training import export, fake, losses, qdq, quantise
 from stages.asr.campp.training.config import Config
 from stages.asr.campp.training.corpus import Corpus, Item
 from stages.asr.campp.training.fake import FakeLinear, Scheme
+from stages.asr.campp.training.losses import Inputs, inputs_of
 from stages.asr.campp.training.network import Network
 from stages.asr.campp.training.plan import Plan
 from stages.asr.campp.training.text import TOKENS
-from stages.asr.campp.training.trainer import Inputs, ctc, forward, inputs_of
 
 Way: TypeAlias = Literal["dynamic", "static", "qat"]
 
@@ -96,8 +96,8 @@ def write(network: Network, layers: dict[str, FakeLinear], file: Path) -> None:
 def _loss(network: Network, inputs: Inputs, chunk: int) -> torch.Tensor:
     geometry = network.geometry
     left = -1 if chunk == 0 else max(1, geometry.chunk * geometry.left_chunks // chunk)
-    last, _, frames = forward(network, inputs, chunk, left)
-    return ctc(last, frames, inputs)
+    heard = losses.forward(network, inputs, chunk, left)
+    return losses.ctc(heard.last, heard.frames, inputs)
 
 
 def _without_dropout(network: Network) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from stages.asr.campp.decode.ngram import NGram
+from stages.asr.campp.decode import language
 from stages.asr.campp.decode.prefix_beam import Rules
 from stages.asr.campp.graph import Graph
 from stages.asr.campp.training import config as config_
@@ -59,7 +59,7 @@ def rules(graph: Graph, beam: int, model: Path | None, weight: float) -> Rules:
         graph.tokens,
         graph.geometry.blank,
         beam=beam,
-        model=NGram.read(model) if model else None,
+        model=language.read(model) if model else None,
         weight=weight,
     )
 

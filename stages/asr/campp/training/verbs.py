@@ -1,4 +1,4 @@
-"""``firstword asr`` speak, train, export, quantize, evaluate: from texts to a model that ships."""
+"""``firstword asr`` speak, train, export, quantize, evaluate, words: from texts to a model."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ VERBS = {
     "export": "write a trained model as FP32, or as weights to go on from",
     "quantize": "write a trained model as INT8: dynamic, static or quantisation-aware",
     "evaluate": "count a model's word errors",
+    "words": "make a language model over words, for decoders that spell",
 }
 
 
@@ -31,6 +32,7 @@ def add(verbs: Any) -> None:
         "export": _add_export,
         "quantize": _add_quantize,
         "evaluate": _add_evaluate,
+        "words": _add_words,
     }
     for name, help_text in VERBS.items():
         adds[name](verbs.add_parser(name, help=help_text, description=help_text))
@@ -49,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
         "export": _export,
         "quantize": _quantize,
         "evaluate": _evaluate,
+        "words": _words,
     }
     doing[options.verb](options, out)
     return 0
@@ -69,6 +72,7 @@ def _add_speak(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data", type=Path, default=Path("../shared/speech"))
     parser.add_argument("--words", type=Path, help="a list of words, to be said in a row")
+    parser.add_argument("--texts", type=Path, help="sentences, one a line")
 
 
 def _add_places(parser: argparse.ArgumentParser) -> None:
@@ -120,9 +124,26 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     _add_places(parser)
 
 
+def _add_words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", type=Path, metavar="OUT.lm")
+    parser.add_argument("--texts", type=Path, help="sentences, one a line")
+    parser.add_argument("--sentences", type=int, default=60_000, help="drawn from the grammar")
+    parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--grammar", type=Path, help="instead of the one that comes with FirstWord")
+    parser.add_argument("--config", type=Path, help="a training: texts of its human clips count")
+    parser.add_argument("--data", type=Path, default=Path("../shared/speech"))
+    parser.add_argument("--general", type=Path, metavar="FILE.arpa", help="words, to be mixed in")
+    parser.add_argument("--words", type=int, default=30_000, help="of the general model")
+    parser.add_argument("--pairs", type=int, default=400_000)
+    parser.add_argument("--triples", type=int, default=250_000)
+    parser.add_argument("--own", type=float, default=0.4, help="share of the texts, 0 to 1")
+
+
 def _speak(options: argparse.Namespace, out: Console) -> None:
     synthetic, texts = _needed("synthetic"), _needed("texts")
-    sentences = texts.sentences(options.grammar, options.config, options.data, options.words)
+    sentences = texts.sentences(
+        options.grammar, options.config, options.data, options.words, options.texts
+    )
     voices = _shares(options.voices)
     manifest = synthetic.speak(sentences, voices, options.count, options.seed, options.out)
     out.print(f"{manifest}: {options.count} clips")
@@ -217,6 +238,21 @@ def _evaluate(options: argparse.Namespace, out: Console) -> None:
             )
     if options.json:
         out.print_json(json.dumps({"model": options.model.name, "sets": rows}))
+
+
+def _words(options: argparse.Namespace, out: Console) -> None:
+    found = _needed("texts").everything(
+        options.sentences, options.seed, options.grammar, options.config, options.data,
+        options.texts,
+    )  # fmt: skip
+    sizes = options.pairs, options.triples
+    table = _needed("wordmodel").build(found, options.general, options.words, sizes, options.own)
+    table.save(options.out)
+    pairs, triples = (len(grams.keys) for grams in table.grams[1:])
+    size = options.out.stat().st_size / 1e6
+    out.print(
+        f"{options.out}: {len(table.words)} words, {pairs} pairs, {triples} triples, {size:.1f} MB"
+    )
 
 
 def _shares(text: str) -> dict[str, float]:
