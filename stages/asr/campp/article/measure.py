@@ -6,17 +6,20 @@ import multiprocessing
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 
+from stages.asr.campp.article import passes
 from stages.asr.campp.article.forge import Models
+from stages.asr.campp.decode.hypothesis import LogProbs
 from stages.asr.campp.decode.ngram import NGram
 from stages.asr.campp.decode.prefix_beam import Beam, Rules
-from stages.asr.campp.decode.rescore import rescored
+from stages.asr.campp.decode.rescore import Ranked, rescored
+from stages.asr.campp.decode.words import WordModel
 from stages.asr.campp.features import Fbank, Windows
 from stages.asr.campp.graph import open_graph
 from stages.asr.campp.states import States
@@ -29,8 +32,17 @@ from stages.events import SAMPLE_RATE
 BEAM = 8
 """Readings that rescoring chooses among."""
 
-WEIGHTS = (0.0, 0.2, 0.4, 0.7)
-"""Of the language model; each is a point of the curve."""
+WEIGHTS = (0.2, 0.4, 0.7)
+"""Of the language models over characters; each is a point of the curve."""
+
+WORD_WEIGHTS = (0.3, 0.5, 0.7, 0.9)
+"""Of the language model over words."""
+
+WORD_BEAM, WORD_BONUS = 16, 0.5
+"""Prefixes, and what a token is given beside it: as profile ``campp`` has them."""
+
+PACKET = 8
+"""Frames of the last packet: what a beam has still to do when a caller pauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,35 +175,79 @@ def chunks(models: Models, name: str, clips: Sequence[Clip]) -> list[dict[str, A
 
 
 def rescoring(models: Models, name: str, clips: Sequence[Clip]) -> list[Point]:
-    """Let language models choose among the readings of the beam, at the endpoint."""
+    """Compare what can be done for a final: more readings, language models, another recogniser."""
     graph = open_graph(models.qat)
-    heard = evaluate.hear(graph, clips)
+    heard = evaluate.hear(graph, clips).log_probs
     greedy = evaluate.greedy(graph)
-    plain = evaluate.outcome(name, clips, [greedy(one) for one in heard.log_probs])
+    plain = evaluate.outcome(name, clips, [greedy(one) for one in heard])
     points = [Point("greedy", 0.0, plain, 0.0, 0.0)]
     rules = Rules(graph.tokens, graph.geometry.blank, beam=BEAM)
-    readings = []
-    for log_probs in heard.log_probs:
-        search = Beam(rules)
-        if log_probs.size:
-            search.take(log_probs)
-        readings.append(search.ranked())
+    readings = [_searched(rules, log_probs).ranked() for log_probs in heard]
     for size, file in models.language.items():
-        model = NGram.read(file)
-        for weight in WEIGHTS[1:]:
-            times, texts = [], []
-            for nbest in readings:
-                began = time.perf_counter()
-                best = rescored(nbest, model, weight, length_bonus=0.5 * weight)[0][1]
-                times.append((time.perf_counter() - began) * 1000)
-                texts.append(evaluate.joined([piece.text for piece in best.pieces]))
-            points.append(
-                Point(
-                    f"{size} n-gram",
-                    weight,
-                    evaluate.outcome(name, clips, texts),
-                    round(float(np.mean(times)), 3),
-                    round(float(np.percentile(times, 95)), 3),
-                )
-            )
+        points += _chosen(f"{size} n-gram", NGram.read(file), readings, name, clips)
+    if models.words is not None:
+        points += _worded(WordModel.read(models.words), rules, heard, name, clips)
+    return [*points, second_pass("moonshine", name, clips)]
+
+
+def second_pass(engine: str, name: str, clips: Sequence[Clip]) -> Point:
+    """Let another recogniser have the last word.
+
+    Raises:
+        UserError: it is not installed, or its model is not in the store.
+    """
+    finals = passes.second(engine, clips)
+    found = evaluate.outcome(name, clips, finals.texts)
+    return _point(f"second pass ({engine})", 0.0, found, finals.ms)
+
+
+def _chosen(
+    how: str, model: NGram, readings: Sequence[Ranked], name: str, clips: Sequence[Clip]
+) -> list[Point]:
+    points = []
+    for weight in WEIGHTS:
+        times, texts = [], []
+        for nbest in readings:
+            began = time.perf_counter()
+            best = rescored(nbest, model, weight, length_bonus=0.5 * weight)[0][1]
+            times.append((time.perf_counter() - began) * 1000)
+            texts.append(evaluate.joined([piece.text for piece in best.pieces]))
+        points.append(_point(how, weight, evaluate.outcome(name, clips, texts), times))
     return points
+
+
+def _worded(
+    model: WordModel,
+    rules: Rules,
+    heard: Sequence[LogProbs],
+    name: str,
+    clips: Sequence[Clip],
+) -> list[Point]:
+    """Words within the beam itself: it works while the caller speaks, and a packet is left."""
+    points = []
+    for weight in WORD_WEIGHTS:
+        mine = replace(rules, model=model, weight=weight, beam=WORD_BEAM, length_bonus=WORD_BONUS)
+        times, texts = [], []
+        for log_probs in heard:
+            search = _searched(mine, log_probs[:-PACKET])
+            began = time.perf_counter()
+            if log_probs.size:
+                search.take(log_probs[-PACKET:])
+            best = search.ranked()[0][1]
+            times.append((time.perf_counter() - began) * 1000)
+            texts.append(evaluate.joined([piece.text for piece in best.pieces]))
+        points.append(_point("words in the beam", weight, evaluate.outcome(name, clips, texts),
+                             times))  # fmt: skip
+    return points
+
+
+def _searched(rules: Rules, log_probs: LogProbs) -> Beam:
+    search = Beam(rules)
+    if log_probs.size:
+        search.take(log_probs)
+    return search
+
+
+def _point(how: str, weight: float, found: Outcome, times: Sequence[float]) -> Point:
+    mean, high = float(np.mean(times)), float(np.percentile(times, 95))
+    return Point(how, weight, found, round(mean, 3), round(high, 3))
