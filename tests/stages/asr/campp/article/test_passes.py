@@ -12,7 +12,7 @@ def test_another_recogniser_has_the_last_word_and_its_time_is_taken(tmp_path: Pa
 
     finals = passes.second("scripted", clips)
 
-    assert finals.texts == ("hello can you hear me", "what can you do", "thank you goodbye")
+    assert finals.texts == ("hello can you hear me",) * 3  # each clip is a call of its own
     assert len(finals.ms) == 3
     assert min(finals.ms) > 0
 
