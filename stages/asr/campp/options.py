@@ -18,7 +18,9 @@ class CamppOptions(Options):
         description="en-small, a model of the store, or an .onnx file by `firstword asr`"
     )
     decode: Literal["greedy", "beam", "wfst"] = Field(
-        default="greedy", description="a call with hotwords uses beam where this says greedy"
+        default="greedy",
+        description="a call with hotwords uses beam where this says greedy, and a network that"
+        " tells phones (en-small) always searches for words",
     )
     slots: int = Field(
         default=16, ge=1, le=1024, description="calls at once; a further one is refused"
@@ -41,9 +43,13 @@ class CamppOptions(Options):
     language_model: Path | None = Field(
         default=None,
         description="for beam: en-small (words, it comes with FirstWord), a .lm file by"
-        " `firstword asr words`, or ARPA n-grams over tokens",
+        " `firstword asr words`, or ARPA n-grams over tokens; a network of phones has its own",
     )
-    language_model_weight: float = Field(default=0.3, ge=0, le=5)
+    language_model_weight: float | None = Field(
+        default=None, ge=0, le=5, description="0.3 beside letters, 0.8 beside phones, if not said"
+    )
+    word_beam: int = Field(default=48, ge=1, le=512, description="kept while words are searched")
+    word_bonus: float = Field(default=0.5, ge=-5, le=10, description="a word, natural log")
     length_bonus: float = Field(
         default=0.5, ge=-5, le=5, description="a token, beside a language model"
     )
@@ -78,10 +84,11 @@ class CamppOptions(Options):
 
     @property
     def language_file(self) -> Path | None:
-        """The file of the language model, if one is wanted."""
-        if self.language_model is None:
-            return None
-        return shipped(f"{self.language_model}.lm") or self.language_model
+        """The file of the language model: the one that is named, or the one beside the model."""
+        if self.language_model is not None:
+            return shipped(f"{self.language_model}.lm") or self.language_model
+        beside = self.file.with_suffix(".lm") if self.file else None
+        return beside if beside and beside.is_file() else None
 
 
 def shipped(name: str) -> Path | None:

@@ -19,6 +19,8 @@ from stages.asr.campp.decode.hotwords import Hotwords
 from stages.asr.campp.decode.hypothesis import Decoder
 from stages.asr.campp.decode.prefix_beam import PrefixBeam, Rules, Weigh
 from stages.asr.campp.decode.rescore import rescored
+from stages.asr.campp.decode.spoken import Lexicon, NoSounds, Spoken, SpokenBeam, tells_phones
+from stages.asr.campp.decode.words import Table
 from stages.asr.campp.endpoint import Endpoint, rules
 from stages.asr.campp.engine import Engine, Stats
 from stages.asr.campp.features import Fbank, Windows
@@ -33,6 +35,10 @@ from stages.threads import Workers
 
 Decoders: TypeAlias = Callable[[Hearing], Callable[[], Decoder]]
 """From what a call wants to hear, what makes a decoder for each of its utterances."""
+
+
+SPELLED, SPOKEN = 0.3, 0.8
+"""Weights of a language model beside letters, and beside phones."""
 
 
 class CamppAsr:
@@ -139,16 +145,19 @@ async def _decoders(options: CamppOptions, graph: Graph, stack: AsyncExitStack) 
 
         make = await stack.enter_async_context(open_wfst(options, graph))
         return lambda hearing: make
+    if tells_phones(tokens):
+        return await _worded(options, tokens, blank)
     model = None
     if options.language_file:
         model = await to_thread.run_sync(language.read, options.language_file)
+    weight = options.language_model_weight
     beam = Rules(
         tokens,
         blank,
         beam=options.beam,
         candidates=options.candidates,
         model=model,
-        weight=options.language_model_weight,
+        weight=SPELLED if weight is None else weight,
         length_bonus=options.length_bonus if model else 0.0,
     )
     workers, weigh = Workers(2), await _weigh(options)
@@ -158,6 +167,31 @@ async def _decoders(options: CamppOptions, graph: Graph, stack: AsyncExitStack) 
             return partial(Greedy, tokens, blank)
         trie = Hotwords(hearing.hotwords, options.hotword_bonus) if hearing.hotwords else None
         return partial(PrefixBeam, beam.with_hotwords(trie), workers, weigh)
+
+    return decoders
+
+
+async def _worded(options: CamppOptions, tokens: tuple[str, ...], blank: int) -> Decoders:
+    """Return decoders of a network that tells phones."""
+    file, weight = options.language_file, options.language_model_weight
+    if file is None:
+        raise NoSounds(
+            f"{options.model} tells phones: set asr.language_model to a .lm file with"
+            " pronunciations, by `firstword asr words --phones`."
+        )
+    table = await to_thread.run_sync(Table.read, file)
+    rules = Spoken(
+        await to_thread.run_sync(Lexicon, table, tokens),
+        blank,
+        beam=options.word_beam,
+        weight=SPOKEN if weight is None else weight,
+        bonus=options.word_bonus,
+    )
+    workers = Workers(2)
+
+    def decoders(hearing: Hearing) -> Callable[[], Decoder]:
+        mine = rules.with_hotwords(hearing.hotwords, options.hotword_bonus)
+        return partial(SpokenBeam, mine, workers)
 
     return decoders
 

@@ -84,7 +84,8 @@ def forge(
     for chunk in CHUNKS:
         tell(f"FP32, chunks of {chunk} frames")
         full[chunk] = folder / f"fp32-{chunk}.onnx"
-        export.export(kept.restored(state, chunk), text.TOKENS, full[chunk])
+        tokens = text.tokens_for(state.geometry.vocabulary)
+        export.export(kept.restored(state, chunk), tokens, full[chunk])
     tell("INT8, dynamic and static")
     dynamic, static = folder / "dynamic.onnx", folder / "static.onnx"
     ways.dynamic(kept.restored(state), dynamic)

@@ -1,4 +1,4 @@
-"""A language model over words for decoders that spell: it knows which letters make words.
+"""A language model over words, and how decoders that spell ask it: which letters make words.
 
 A word's probability is paid letter by letter: the best word that still begins so is counted
 (look-ahead), and the difference to the word itself when it ends. So a beam of few prefixes
@@ -75,16 +75,19 @@ class Grams:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What a file holds: words in ascending order, and n-grams of up to three of them."""
+    """What a file holds: words in ascending order, n-grams of up to three, and pronunciations."""
 
     words: tuple[str, ...]
     grams: tuple[Grams, Grams, Grams]
+    sounds: tuple[tuple[int, tuple[str, ...]], ...] = ()  # a word's number, and its phones
 
     def save(self, file: Path) -> None:
         """Write it, packed: keys as differences."""
         parts: dict[str, npt.NDArray[np.generic]] = {
             "words": np.frombuffer("\n".join(self.words).encode(), dtype=np.uint8)
         }
+        said = "\n".join(f"{number} {' '.join(phones)}" for number, phones in self.sounds)
+        parts["sounds"] = np.frombuffer(said.encode(), dtype=np.uint8)
         for length, grams in enumerate(self.grams, 1):
             parts[f"keys{length}"] = np.diff(grams.keys, prepend=0)
             parts[f"scores{length}"] = grams.scores
@@ -110,9 +113,45 @@ class Table:
                     )
                     for length in (1, 2, 3)
                 )
+                sounds = tuple(
+                    (int(number), tuple(phones))
+                    for number, *phones in (
+                        line.split() for line in found["sounds"].tobytes().decode().splitlines()
+                    )
+                )
         except Exception as error:  # zip, NumPy and UTF-8 fail each in their own ways
             raise NotWords(file, str(error).split("\n", maxsplit=1)[0][:200]) from error
-        return cls(words, (grams[0], grams[1], grams[2]))
+        return cls(words, (grams[0], grams[1], grams[2]), sounds)
+
+
+class Chances:
+    """How likely words are after words; histories are numbers of words, at most two."""
+
+    def __init__(self, grams: tuple[Grams, Grams, Grams]) -> None:
+        self._grams = grams
+        self.of = lru_cache(maxsize=200_000)(self._of)
+
+    def single(self, word: int) -> float:
+        """Return the natural log probability of a word by itself."""
+        return -STEP * float(self._grams[0].scores[word])
+
+    def _of(self, history: tuple[int, ...], word: int) -> float:
+        """Return the natural log probability of a word after a history."""
+        if not history:
+            return self.single(word)
+        grams = self._grams[len(history)]
+        key = 0
+        for number in history:
+            key = key << BITS | number
+        place = grams.find(key << BITS | word)
+        if place >= 0:
+            return -STEP * float(grams.scores[place])
+        return self._back_off(key, len(history)) + self.of(history[1:], word)
+
+    def _back_off(self, key: int, length: int) -> float:
+        grams = self._grams[length - 1]
+        place = grams.find(key)
+        return HIGHEST - STEP * float(grams.back_offs[place]) if place >= 0 else 0.0
 
 
 class WordModel:
@@ -123,15 +162,14 @@ class WordModel:
     """
 
     def __init__(self, table: Table) -> None:
-        self._grams = table.grams
+        self._chances = Chances(table.grams)
         self.start = Context((START,))
         self._children: dict[int, int] = {}  # by a node and a letter
         self._word = [-1]  # a node's word, or -1
         self._ahead = [-np.inf]  # the best word below a node
         for number, word in enumerate(table.words, 1):
-            self._plant(word, number, self._single(number))
+            self._plant(word, number, self._chances.single(number))
         self._ahead[0] = 0.0  # nothing is paid before the first letter
-        self._scored = lru_cache(maxsize=100_000)(self._score_of)
 
     @classmethod
     def read(cls, file: Path) -> WordModel:
@@ -169,31 +207,11 @@ class WordModel:
     def _ended(self, history: tuple[int, ...], word: int, paid: float) -> float:
         """Return a word's price less what its letters have paid already."""
         if word >= 0:
-            return self._scored(history, word) - paid
+            return self._chances.of(history, word) - paid
         return min(0.0, UNLISTED + LETTER - paid)  # a beginning of words that is none itself
 
     def _after(self, history: tuple[int, ...], word: int) -> tuple[int, ...]:
         return (*history, word)[-2:] if word >= 0 else ()
-
-    def _score_of(self, history: tuple[int, ...], word: int) -> float:
-        if not history:
-            return self._single(word)
-        grams = self._grams[len(history)]
-        key = 0
-        for number in history:
-            key = key << BITS | number
-        place = grams.find(key << BITS | word)
-        if place >= 0:
-            return -STEP * float(grams.scores[place])
-        return self._back_off(key, len(history)) + self._scored(history[1:], word)
-
-    def _back_off(self, key: int, length: int) -> float:
-        grams = self._grams[length - 1]
-        place = grams.find(key)
-        return HIGHEST - STEP * float(grams.back_offs[place]) if place >= 0 else 0.0
-
-    def _single(self, word: int) -> float:
-        return -STEP * float(self._grams[0].scores[word])
 
     def _plant(self, word: str, number: int, score: float) -> None:
         node = 0

@@ -19,15 +19,9 @@ import numpy.typing as npt
 
 from stages.asr.campp.training import sound
 from stages.asr.campp.training.manifest import BadInput, Clip
+from stages.asr.campp.training.text import PHONES
 from stages.errors import UserError
 from stages.events import SAMPLE_RATE, Samples
-
-PHONES = (
-    "SIL", "AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G",
-    "HH", "IH", "IY", "JH", "K", "L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH", "T", "TH",
-    "UH", "UW", "V", "W", "Y", "Z", "ZH",
-)  # fmt: skip
-"""Silence and the 39 phones of CMU's dictionary."""
 
 UNKNOWN = -1
 """The mark of a frame that nobody knows the phone of."""

@@ -21,6 +21,9 @@ LAST = "last.pt"
 
 Weights = dict[str, Tensor]
 
+_FREE = ("dropout", "name", "language", "vocabulary")
+"""What may differ between a checkpoint and the training that goes on from it."""
+
 
 class BadCheckpoint(UserError):
     """A checkpoint that cannot be used."""
@@ -133,7 +136,7 @@ def load(file: Path) -> State:
 
 
 def check(file: Path, state: State, config: Config) -> None:
-    """Refuse a checkpoint of another network than the configuration's.
+    """Refuse a checkpoint of another network than the configuration's; units may differ.
 
     Raises:
         BadCheckpoint: with every field that differs.
@@ -143,7 +146,7 @@ def check(file: Path, state: State, config: Config) -> None:
     differ = [
         f"{name} {found[name]} is not {wanted[name]}"
         for name in wanted
-        if wanted[name] != found[name] and name not in ("dropout", "name", "language")
+        if wanted[name] != found[name] and name not in _FREE
     ]
     if differ:
         raise BadCheckpoint(file, "it is of another network: " + ", ".join(differ))

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from stages.asr.campp.geometry import Geometry
 from stages.asr.campp.training.augment import Augment
 from stages.asr.campp.training.manifest import BadInput, HoldBy
-from stages.asr.campp.training.text import TOKENS
+from stages.asr.campp.training.text import Units, tokens_of
 
 
 class _Part(BaseModel):
@@ -44,6 +44,7 @@ class Network(_Part):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     chunk: int = 16
     left_chunks: int = 4
+    units: Units = Field(default="letters", description="what it tells; phones need a lexicon")
 
     def geometry(self) -> Geometry:
         """Return the geometry that the exported model will have."""
@@ -57,7 +58,7 @@ class Network(_Part):
             strides=self.strides,
             chunk=self.chunk,
             left_chunks=self.left_chunks,
-            vocabulary=len(TOKENS),
+            vocabulary=len(tokens_of(self.units)),
         )
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from stages.asr.campp import features
 from stages.asr.campp.geometry import Geometry
-from stages.asr.campp.training import align, augment, manifest, sound, text
+from stages.asr.campp.training import align, augment, manifest, pronounce, sound, text
 from stages.asr.campp.training.align import Marks, Shift
 from stages.asr.campp.training.config import Config, Source
 from stages.asr.campp.training.manifest import BadInput, Clip
@@ -127,7 +127,10 @@ def prepare(config: Config, data: Path, work: Path, tell: Tell) -> Corpus:
             _make(folder, source, clips, geometry, config)
         folders.append(folder)
     items, rows = _joined(folders, geometry.front.mels)
-    return Corpus(_shifted(items, sources, config), rows, marks)
+    items = _shifted(items, sources, config)
+    if config.network.units == "phones":
+        items = _in_phones(items, sources, pronounce.Lexicon.read(), tell)
+    return Corpus(items, rows, marks)
 
 
 def _name(source: Source, clips: Sequence[Clip], geometry: Geometry, config: Config) -> str:
@@ -219,6 +222,29 @@ def _shifted(
             item = replace(item, shift=Shift(speed, before / SAMPLE_RATE))
         made.append(item)
     return made
+
+
+def _in_phones(
+    items: Sequence[Item],
+    sources: Sequence[tuple[Source, list[Clip]]],
+    lexicon: pronounce.Lexicon,
+    tell: Tell,
+) -> list[Item]:
+    """Return items whose tokens are phones; those that nobody can pronounce are left out."""
+    said: dict[tuple[str, str], tuple[int, ...]] = {}
+    for source, clips in sources:
+        for clip in clips:
+            phones = lexicon.spelled(clip.text)
+            if phones is not None:
+                said[source.name, clip.key] = tuple(text.phones_encoded(phones))
+    kept = [
+        replace(item, tokens=said[item.source, item.key])
+        for item in items
+        if (item.source, item.key) in said
+    ]
+    if len(kept) < len(items):
+        tell(f"{len(items) - len(kept)} of {len(items)} items have words without phones")
+    return kept
 
 
 def _joined(folders: Sequence[Path], mels: int) -> tuple[list[Item], Half]:

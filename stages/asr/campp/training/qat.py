@@ -16,7 +16,7 @@ from stages.asr.campp.training.fake import FakeLinear, Scheme
 from stages.asr.campp.training.losses import Inputs, inputs_of
 from stages.asr.campp.training.network import Network
 from stages.asr.campp.training.plan import Plan
-from stages.asr.campp.training.text import TOKENS
+from stages.asr.campp.training.text import tokens_for
 
 Way: TypeAlias = Literal["dynamic", "static", "qat"]
 
@@ -36,7 +36,7 @@ def dynamic(network: Network, file: Path) -> None:
     """
     full = file.with_name(file.name + ".full")
     try:
-        export.export(network, TOKENS, full)
+        export.export(network, tokens_for(network.geometry.vocabulary), full)
         quantise.quantise(full, file)
     finally:
         full.unlink(missing_ok=True)
@@ -90,7 +90,7 @@ def tune(network: Network, corpus: Corpus, config: Config, steps: int, tell: Tel
 
 def write(network: Network, layers: dict[str, FakeLinear], file: Path) -> None:
     """Write what calibration or fine-tuning gave."""
-    qdq.write(network, layers, TOKENS, file)
+    qdq.write(network, layers, tokens_for(network.geometry.vocabulary), file)
 
 
 def _loss(network: Network, inputs: Inputs, chunk: int) -> torch.Tensor:

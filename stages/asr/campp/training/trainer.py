@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stages.asr.campp.training import align, checkpoint, curve, listen, losses
+from stages.asr.campp.training import checkpoint, curve, listen, losses
 from stages.asr.campp.training.config import Config, Steps
 from stages.asr.campp.training.corpus import Corpus, Item
 from stages.asr.campp.training.losses import Inputs
 from stages.asr.campp.training.network import Network
 from stages.asr.campp.training.plan import Plan
+from stages.asr.campp.training.text import PHONES
 
 LOG = "log.jsonl"
 
@@ -50,7 +51,7 @@ class Trainer:
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         self._network = checkpoint.build(config)
-        self._head = nn.Linear(config.network.width, len(align.PHONES)) if config.phones else None
+        self._head = nn.Linear(config.network.width, len(PHONES)) if config.phones else None
         self._plan = Plan(corpus.items, config)
         self._step = 0
         self._of_phones: list[float] = []  # losses since the last note
@@ -143,6 +144,12 @@ class Trainer:
             return
         state = checkpoint.load(file)
         checkpoint.check(file, state, self._config)
+        if state.geometry.vocabulary != self._network.geometry.vocabulary:
+            self._tell(f"{file} tells other units: the output layer starts anew")
+            own = self._network.state_dict()
+            anew = {name: own[name] for name in own if name.startswith("output.")}
+            state.weights |= anew
+            state.optimiser = None
         self._network.load_state_dict(state.weights)
         if self._head is not None and state.head:
             self._head.load_state_dict(state.head)

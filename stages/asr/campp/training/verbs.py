@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
+from stages.asr.campp.decode.spoken import tells_phones
 from stages.errors import UserError
 
 VERBS = {
@@ -116,9 +117,11 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifest", type=Path, nargs="*", metavar="MANIFEST.jsonl")
     parser.add_argument("--sets", default="", help="of the manifests, by comma; nothing is all")
     parser.add_argument("--config", type=Path, help="a training: what it held back is heard too")
-    parser.add_argument("--beam", type=int, default=0, help="prefixes; 0 is greedy")
-    parser.add_argument("--lm", type=Path, metavar="LM.arpa", help="over tokens; needs --beam")
-    parser.add_argument("--lm-weight", type=float, default=0.3)
+    parser.add_argument("--beam", type=int, default=0, help="kept; 0 is greedy, or as usual")
+    parser.add_argument(
+        "--lm", type=Path, help="words (.lm; beside a model of phones as a rule), or ARPA of tokens"
+    )
+    parser.add_argument("--lm-weight", type=float)
     parser.add_argument("--limit", type=int, default=0, help="clips of a set at most; 0 is all")
     parser.add_argument("--json", action="store_true", help="print figures for programs")
     _add_places(parser)
@@ -136,6 +139,9 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--words", type=int, default=30_000, help="of the general model")
     parser.add_argument("--pairs", type=int, default=400_000)
     parser.add_argument("--triples", type=int, default=250_000)
+    parser.add_argument(
+        "--phones", action="store_true", help="with pronunciations, for networks of phones"
+    )
     parser.add_argument("--own", type=float, default=0.4, help="share of the texts, 0 to 1")
 
 
@@ -172,7 +178,8 @@ def _export(options: argparse.Namespace, out: Console) -> None:
         checkpoint.save_small(options.out, state)
     else:
         network = checkpoint.restored(state, options.chunk)
-        _needed("export").export(network, _needed("text").TOKENS, options.out)
+        tokens = _needed("text").tokens_for(network.geometry.vocabulary)
+        _needed("export").export(network, tokens, options.out)
     out.print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB")
 
 
@@ -215,9 +222,7 @@ def _evaluate(options: argparse.Namespace, out: Console) -> None:
     from stages.asr.campp.graph import open_graph
 
     graph = open_graph(options.model)
-    decode = evaluate.greedy(graph)
-    if options.beam:
-        decode = evaluate.beam(sets.rules(graph, options.beam, options.lm, options.lm_weight))
+    decode = _decoding(options, graph)
     names = tuple(name for name in options.sets.split(",") if name)
     groups = sets.of_manifests(options.manifest, names)
     if options.config:
@@ -240,13 +245,27 @@ def _evaluate(options: argparse.Namespace, out: Console) -> None:
         out.print_json(json.dumps({"model": options.model.name, "sets": rows}))
 
 
+def _decoding(options: argparse.Namespace, graph: Any) -> Any:
+    evaluate, sets = _needed("evaluate"), _needed("sets")
+    if tells_phones(graph.tokens):
+        file = options.lm or options.model.with_suffix(".lm")
+        return evaluate.words(sets.spoken(graph, file, options.lm_weight, options.beam or None))
+    if not options.beam:
+        return evaluate.greedy(graph)
+    weight = 0.3 if options.lm_weight is None else options.lm_weight
+    return evaluate.beam(sets.rules(graph, options.beam, options.lm, weight))
+
+
 def _words(options: argparse.Namespace, out: Console) -> None:
     found = _needed("texts").everything(
         options.sentences, options.seed, options.grammar, options.config, options.data,
         options.texts,
     )  # fmt: skip
     sizes = options.pairs, options.triples
-    table = _needed("wordmodel").build(found, options.general, options.words, sizes, options.own)
+    lexicon = _needed("pronounce").Lexicon.read() if options.phones else None
+    table = _needed("wordmodel").build(
+        found, options.general, options.words, sizes, options.own, lexicon
+    )
     table.save(options.out)
     pairs, triples = (len(grams.keys) for grams in table.grams[1:])
     size = options.out.stat().st_size / 1e6

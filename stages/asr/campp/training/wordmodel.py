@@ -18,6 +18,7 @@ import numpy.typing as npt
 from stages.asr.campp.decode.ngram import TEN, NotArpa
 from stages.asr.campp.decode.words import BITS, HIGHEST, START, STEP, Grams, Table
 from stages.asr.campp.training.manifest import BadInput
+from stages.asr.campp.training.pronounce import Lexicon
 
 Keys = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
@@ -70,7 +71,12 @@ class Model:
 
 
 def build(
-    texts: Sequence[str], general: Path | None, words: int, sizes: tuple[int, int], own: float
+    texts: Sequence[str],
+    general: Path | None,
+    words: int,
+    sizes: tuple[int, int],
+    own: float,
+    lexicon: Lexicon | None = None,
 ) -> Table:
     """Return the model of some texts.
 
@@ -80,6 +86,7 @@ def build(
         words: of the general model's likeliest that are kept; those of the texts come on top.
         sizes: pairs and triples kept, at most.
         own: share of the texts' own model in the mixture, 0 to 1.
+        lexicon: gives the words' pronunciations, for networks of phones.
 
     Raises:
         BadInput: there are no texts, or more words than a key has room for.
@@ -99,7 +106,12 @@ def build(
     if general:
         models.append(_read(general, numbers))
         shares = [own, 1.0 - own]
-    return Table(listed, _packed(_mixed(models, shares, sizes)))
+    sounds = [
+        (number, phones)
+        for number, word in enumerate(listed, 1)
+        for phones in (lexicon.of(word) if lexicon else ())
+    ]
+    return Table(listed, _packed(_mixed(models, shares, sizes)), tuple(sounds))
 
 
 def _likeliest(general: Path, count: int) -> list[str]:
