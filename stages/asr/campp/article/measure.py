@@ -15,16 +15,17 @@ import psutil
 
 from stages.asr.campp.article import passes
 from stages.asr.campp.article.forge import Models
-from stages.asr.campp.decode.hypothesis import LogProbs
+from stages.asr.campp.decode.hypothesis import LogProbs, spelled
 from stages.asr.campp.decode.ngram import NGram
 from stages.asr.campp.decode.prefix_beam import Beam, Rules
 from stages.asr.campp.decode.rescore import Ranked, rescored
-from stages.asr.campp.decode.words import WordModel
+from stages.asr.campp.decode.spoken import Lexicon, Search, Spoken, tells_phones
+from stages.asr.campp.decode.words import Grams, Table
 from stages.asr.campp.features import Fbank, Windows
-from stages.asr.campp.graph import open_graph
+from stages.asr.campp.graph import Graph, open_graph
 from stages.asr.campp.states import States
 from stages.asr.campp.steps import Row, Steps
-from stages.asr.campp.training import evaluate
+from stages.asr.campp.training import evaluate, sets
 from stages.asr.campp.training.evaluate import Hearing, Outcome
 from stages.asr.campp.training.manifest import Clip
 from stages.events import SAMPLE_RATE
@@ -35,14 +36,11 @@ BEAM = 8
 WEIGHTS = (0.2, 0.4, 0.7)
 """Of the language models over characters; each is a point of the curve."""
 
-WORD_WEIGHTS = (0.3, 0.5, 0.7, 0.9)
+WORD_WEIGHTS = (0.4, 0.8, 1.2)
 """Of the language model over words."""
 
-WORD_BEAM, WORD_BONUS = 16, 0.5
-"""Prefixes, and what a token is given beside it: as profile ``campp`` has them."""
-
 PACKET = 8
-"""Frames of the last packet: what a beam has still to do when a caller pauses."""
+"""Frames of the last packet: what a search has still to do when a caller pauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +102,17 @@ def _speed(file: Path, batch: int, seconds: float) -> Speed:
     )
 
 
-def errors(file: Path, name: str, clips: Sequence[Clip]) -> tuple[Outcome, Hearing]:
-    """Hear clips one at a time, packet by packet, and count greedy decoding's errors."""
+def errors(
+    file: Path, name: str, clips: Sequence[Clip], words: Path | None
+) -> tuple[Outcome, Hearing]:
+    """Hear clips one at a time, packet by packet, and count errors.
+
+    Letters are decoded greedily; phones with their lexicon and language model, ``words``.
+    """
     graph = open_graph(file)
     heard = evaluate.hear(graph, clips)
-    decode = evaluate.greedy(graph)
+    phones = tells_phones(graph.tokens)
+    decode = evaluate.words(sets.spoken(graph, words)) if phones else evaluate.greedy(graph)
     return evaluate.outcome(name, clips, [decode(one) for one in heard.log_probs]), heard
 
 
@@ -121,7 +125,7 @@ def quantisation(models: Models, name: str, clips: Sequence[Clip]) -> list[dict[
         ("static", models.static),
         ("qat", models.qat),
     ):
-        found, _ = errors(file, name, clips)
+        found, _ = errors(file, name, clips, models.words)
         fast = speed(file, 1)
         rows.append(
             {
@@ -140,7 +144,7 @@ def before_and_after(models: Models, name: str, clips: Sequence[Clip]) -> list[d
     rows = []
     for which, file, batch in (("before", models.full[16], 1), ("after", models.qat, 16)):
         fast = speed(file, batch)
-        found, _ = errors(file, name, clips)
+        found, _ = errors(file, name, clips, models.words)
         rows.append(
             {
                 "which": which,
@@ -160,7 +164,7 @@ def chunks(models: Models, name: str, clips: Sequence[Clip]) -> list[dict[str, A
     """Compare chunk sizes of the same FP32 weights, each with the same 1.28 s of history."""
     rows = []
     for chunk, file in models.full.items():
-        found, _ = errors(file, name, clips)
+        found, _ = errors(file, name, clips, models.words)
         fast = speed(file, 1)
         rows.append(
             {
@@ -175,19 +179,62 @@ def chunks(models: Models, name: str, clips: Sequence[Clip]) -> list[dict[str, A
 
 
 def rescoring(models: Models, name: str, clips: Sequence[Clip]) -> list[Point]:
-    """Compare what can be done for a final: more readings, language models, another recogniser."""
+    """Compare what can be done for a final: language models, and another recogniser."""
     graph = open_graph(models.qat)
     heard = evaluate.hear(graph, clips).log_probs
+    of = _of_phones if tells_phones(graph.tokens) else _of_letters
+    return [*of(graph, models, heard, name, clips), second_pass("moonshine", name, clips)]
+
+
+def _of_letters(
+    graph: Graph, models: Models, heard: Sequence[LogProbs], name: str, clips: Sequence[Clip]
+) -> list[Point]:
     greedy = evaluate.greedy(graph)
     plain = evaluate.outcome(name, clips, [greedy(one) for one in heard])
     points = [Point("greedy", 0.0, plain, 0.0, 0.0)]
     rules = Rules(graph.tokens, graph.geometry.blank, beam=BEAM)
-    readings = [_searched(rules, log_probs).ranked() for log_probs in heard]
+    readings = []
+    for log_probs in heard:
+        search = Beam(rules)
+        if log_probs.size:
+            search.take(log_probs)
+        readings.append(search.ranked())
     for size, file in models.language.items():
         points += _chosen(f"{size} n-gram", NGram.read(file), readings, name, clips)
-    if models.words is not None:
-        points += _worded(WordModel.read(models.words), rules, heard, name, clips)
-    return [*points, second_pass("moonshine", name, clips)]
+    return points
+
+
+def _of_phones(
+    graph: Graph, models: Models, heard: Sequence[LogProbs], name: str, clips: Sequence[Clip]
+) -> list[Point]:
+    """Compare two sizes of the language model: words by themselves, and their neighbours too.
+
+    It works while the caller speaks; what is left at the endpoint is the last packet.
+    """
+    whole = sets.spoken(graph, models.words)
+    table = Table.read(models.words) if models.words else None
+    points = []
+    for size, rules in (("words alone", _alone(table, graph, whole)), ("pairs, triples", whole)):
+        for weight in WORD_WEIGHTS:
+            times, texts = [], []
+            for log_probs in heard:
+                search = Search(replace(rules, weight=weight))
+                search.take(log_probs[:-PACKET])
+                began = time.perf_counter()
+                search.take(log_probs[-PACKET:])
+                texts.append(spelled(search.best().pieces))
+                times.append((time.perf_counter() - began) * 1000)
+            found = evaluate.outcome(name, clips, texts)
+            points.append(_point(size, weight, found, times))
+    return points
+
+
+def _alone(table: Table | None, graph: Graph, whole: Spoken) -> Spoken:
+    if table is None:
+        return whole
+    none = table.grams[1].keys[:0], table.grams[1].scores[:0], table.grams[1].back_offs[:0]
+    grams = replace(table, grams=(table.grams[0], Grams(*none), Grams(*none)))
+    return replace(whole, lexicon=Lexicon(grams, graph.tokens))
 
 
 def second_pass(engine: str, name: str, clips: Sequence[Clip]) -> Point:
@@ -214,38 +261,6 @@ def _chosen(
             texts.append(evaluate.joined([piece.text for piece in best.pieces]))
         points.append(_point(how, weight, evaluate.outcome(name, clips, texts), times))
     return points
-
-
-def _worded(
-    model: WordModel,
-    rules: Rules,
-    heard: Sequence[LogProbs],
-    name: str,
-    clips: Sequence[Clip],
-) -> list[Point]:
-    """Words within the beam itself: it works while the caller speaks, and a packet is left."""
-    points = []
-    for weight in WORD_WEIGHTS:
-        mine = replace(rules, model=model, weight=weight, beam=WORD_BEAM, length_bonus=WORD_BONUS)
-        times, texts = [], []
-        for log_probs in heard:
-            search = _searched(mine, log_probs[:-PACKET])
-            began = time.perf_counter()
-            if log_probs.size:
-                search.take(log_probs[-PACKET:])
-            best = search.ranked()[0][1]
-            times.append((time.perf_counter() - began) * 1000)
-            texts.append(evaluate.joined([piece.text for piece in best.pieces]))
-        points.append(_point("words in the beam", weight, evaluate.outcome(name, clips, texts),
-                             times))  # fmt: skip
-    return points
-
-
-def _searched(rules: Rules, log_probs: LogProbs) -> Beam:
-    search = Beam(rules)
-    if log_probs.size:
-        search.take(log_probs)
-    return search
 
 
 def _point(how: str, weight: float, found: Outcome, times: Sequence[float]) -> Point:
