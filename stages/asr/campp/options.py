@@ -18,7 +18,9 @@ class CamppOptions(Options):
         description="en-small, a model of the store, or an .onnx file by `firstword asr`"
     )
     decode: Literal["greedy", "beam", "wfst"] = Field(
-        default="greedy", description="a call with hotwords uses beam where this says greedy"
+        default="greedy",
+        description="a call with hotwords uses beam where this says greedy, and a network that"
+        " tells phones (en-small) always searches for words",
     )
     slots: int = Field(
         default=16, ge=1, le=1024, description="calls at once; a further one is refused"
@@ -39,9 +41,15 @@ class CamppOptions(Options):
     candidates: int = Field(default=8, ge=1, le=64, description="tokens that beam tries a frame")
     hotword_bonus: float = Field(default=1.5, ge=0, le=20, description="a character, natural log")
     language_model: Path | None = Field(
-        default=None, description="ARPA n-grams over tokens, for beam"
+        default=None,
+        description="for beam: en-small (words, it comes with FirstWord), a .lm file by"
+        " `firstword asr words`, or ARPA n-grams over tokens; a network of phones has its own",
     )
-    language_model_weight: float = Field(default=0.3, ge=0, le=5)
+    language_model_weight: float | None = Field(
+        default=None, ge=0, le=5, description="0.3 beside letters, 0.8 beside phones, if not said"
+    )
+    word_beam: int = Field(default=48, ge=1, le=512, description="kept while words are searched")
+    word_bonus: float = Field(default=0.5, ge=-5, le=10, description="a word, natural log")
     length_bonus: float = Field(
         default=0.5, ge=-5, le=5, description="a token, beside a language model"
     )
@@ -72,8 +80,21 @@ class CamppOptions(Options):
         """The model file, if ``model`` is one, or the name of one that comes with FirstWord."""
         if is_file_name(self.model):
             return Path(self.model).expanduser()
-        shipped = Path(str(resources.files(__package__).joinpath("data", f"{self.model}.onnx")))
-        return shipped if shipped.is_file() else None
+        return shipped(f"{self.model}.onnx")
+
+    @property
+    def language_file(self) -> Path | None:
+        """The file of the language model: the one that is named, or the one beside the model."""
+        if self.language_model is not None:
+            return shipped(f"{self.language_model}.lm") or self.language_model
+        beside = self.file.with_suffix(".lm") if self.file else None
+        return beside if beside and beside.is_file() else None
+
+
+def shipped(name: str) -> Path | None:
+    """Return a file that comes with FirstWord, if there is one of that name."""
+    file = Path(str(resources.files(__package__).joinpath("data", name)))
+    return file if file.is_file() else None
 
 
 def is_file_name(model: str) -> bool:

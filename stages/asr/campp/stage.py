@@ -13,12 +13,14 @@ from anyio import to_thread
 from anyio.streams.memory import MemoryObjectSendStream
 
 from stages.asr.campp.call import BACKLOG, Call, Kit
+from stages.asr.campp.decode import language
 from stages.asr.campp.decode.greedy import Greedy
 from stages.asr.campp.decode.hotwords import Hotwords
 from stages.asr.campp.decode.hypothesis import Decoder
-from stages.asr.campp.decode.ngram import NGram
 from stages.asr.campp.decode.prefix_beam import PrefixBeam, Rules, Weigh
 from stages.asr.campp.decode.rescore import rescored
+from stages.asr.campp.decode.spoken import Lexicon, NoSounds, Spoken, SpokenBeam, tells_phones
+from stages.asr.campp.decode.words import Table
 from stages.asr.campp.endpoint import Endpoint, rules
 from stages.asr.campp.engine import Engine, Stats
 from stages.asr.campp.features import Fbank, Windows
@@ -33,6 +35,10 @@ from stages.threads import Workers
 
 Decoders: TypeAlias = Callable[[Hearing], Callable[[], Decoder]]
 """From what a call wants to hear, what makes a decoder for each of its utterances."""
+
+
+SPELLED, SPOKEN = 0.3, 0.8
+"""Weights of a language model beside letters, and beside phones."""
 
 
 class CamppAsr:
@@ -139,16 +145,19 @@ async def _decoders(options: CamppOptions, graph: Graph, stack: AsyncExitStack) 
 
         make = await stack.enter_async_context(open_wfst(options, graph))
         return lambda hearing: make
+    if tells_phones(tokens):
+        return await _worded(options, tokens, blank)
     model = None
-    if options.language_model:
-        model = await to_thread.run_sync(NGram.read, options.language_model)
+    if options.language_file:
+        model = await to_thread.run_sync(language.read, options.language_file)
+    weight = options.language_model_weight
     beam = Rules(
         tokens,
         blank,
         beam=options.beam,
         candidates=options.candidates,
         model=model,
-        weight=options.language_model_weight,
+        weight=SPELLED if weight is None else weight,
         length_bonus=options.length_bonus if model else 0.0,
     )
     workers, weigh = Workers(2), await _weigh(options)
@@ -162,11 +171,36 @@ async def _decoders(options: CamppOptions, graph: Graph, stack: AsyncExitStack) 
     return decoders
 
 
+async def _worded(options: CamppOptions, tokens: tuple[str, ...], blank: int) -> Decoders:
+    """Return decoders of a network that tells phones."""
+    file, weight = options.language_file, options.language_model_weight
+    if file is None:
+        raise NoSounds(
+            f"{options.model} tells phones: set asr.language_model to a .lm file with"
+            " pronunciations, by `firstword asr words --phones`."
+        )
+    table = await to_thread.run_sync(Table.read, file)
+    rules = Spoken(
+        await to_thread.run_sync(Lexicon, table, tokens),
+        blank,
+        beam=options.word_beam,
+        weight=SPOKEN if weight is None else weight,
+        bonus=options.word_bonus,
+    )
+    workers = Workers(2)
+
+    def decoders(hearing: Hearing) -> Callable[[], Decoder]:
+        mine = rules.with_hotwords(hearing.hotwords, options.hotword_bonus)
+        return partial(SpokenBeam, mine, workers)
+
+    return decoders
+
+
 async def _weigh(options: CamppOptions) -> Weigh | None:
     """Return what chooses among the readings of a final, if the profile wants it."""
     if options.rescoring is None:
         return None
-    model = await to_thread.run_sync(NGram.read, options.rescoring)
+    model = await to_thread.run_sync(language.read, options.rescoring)
     weight = options.rescoring_weight
     return partial(rescored, model=model, weight=weight, length_bonus=0.5 * weight)
 

@@ -61,7 +61,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", default="en_assistant", help="of the dev manifest")
     parser.add_argument("--limit", type=int, default=0, help="utterances at most; 0 is all")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each load of calls")
-    parser.add_argument("--calls", type=int, default=64, help="at once, at most")
+    parser.add_argument("--calls", type=int, default=512, help="at once, at most")
 
 
 def run(options: argparse.Namespace) -> int:

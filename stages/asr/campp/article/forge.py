@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.asr.campp import features
+from stages.asr.campp import features, options
 from stages.asr.campp.geometry import Geometry
 from stages.asr.campp.training import arpa, sound, text
 from stages.asr.campp.training.corpus import Corpus, Item
@@ -22,6 +22,9 @@ CHUNKS = (8, 16, 32)
 
 CALIBRATION = 120
 """Training clips that show the ranges of a static model."""
+
+WORDS = "en-small.lm"
+"""The language model over words that comes with FirstWord."""
 
 LANGUAGE_MODELS = {"small": 4, "large": 8}
 """Name to the order of a character n-gram model."""
@@ -50,6 +53,7 @@ class Models:
     static: Path
     qat: Path
     language: dict[str, Path]
+    words: Path | None = None  # the language model that comes with the weights
 
 
 def forge(
@@ -80,7 +84,8 @@ def forge(
     for chunk in CHUNKS:
         tell(f"FP32, chunks of {chunk} frames")
         full[chunk] = folder / f"fp32-{chunk}.onnx"
-        export.export(kept.restored(state, chunk), text.TOKENS, full[chunk])
+        tokens = text.tokens_for(state.geometry.vocabulary)
+        export.export(kept.restored(state, chunk), tokens, full[chunk])
     tell("INT8, dynamic and static")
     dynamic, static = folder / "dynamic.onnx", folder / "static.onnx"
     ways.dynamic(kept.restored(state), dynamic)
@@ -92,7 +97,7 @@ def forge(
         tell(f"a {name} language model, {order} characters")
         language[name] = folder / f"lm-{name}.arpa"
         arpa.write((clip.text for clip in clips), order, language[name], least=2)
-    return Models(full, dynamic, static, qat, language)
+    return Models(full, dynamic, static, qat, language, options.shipped(WORDS))
 
 
 def in_memory(clips: Sequence[Clip], geometry: Geometry) -> Corpus:

@@ -6,22 +6,26 @@ import multiprocessing
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 
+from stages.asr.campp.article import passes
 from stages.asr.campp.article.forge import Models
+from stages.asr.campp.decode.hypothesis import LogProbs, spelled
 from stages.asr.campp.decode.ngram import NGram
 from stages.asr.campp.decode.prefix_beam import Beam, Rules
-from stages.asr.campp.decode.rescore import rescored
+from stages.asr.campp.decode.rescore import Ranked, rescored
+from stages.asr.campp.decode.spoken import Lexicon, Search, Spoken, tells_phones
+from stages.asr.campp.decode.words import Grams, Table
 from stages.asr.campp.features import Fbank, Windows
-from stages.asr.campp.graph import open_graph
+from stages.asr.campp.graph import Graph, open_graph
 from stages.asr.campp.states import States
 from stages.asr.campp.steps import Row, Steps
-from stages.asr.campp.training import evaluate
+from stages.asr.campp.training import evaluate, sets
 from stages.asr.campp.training.evaluate import Hearing, Outcome
 from stages.asr.campp.training.manifest import Clip
 from stages.events import SAMPLE_RATE
@@ -29,8 +33,14 @@ from stages.events import SAMPLE_RATE
 BEAM = 8
 """Readings that rescoring chooses among."""
 
-WEIGHTS = (0.0, 0.2, 0.4, 0.7)
-"""Of the language model; each is a point of the curve."""
+WEIGHTS = (0.2, 0.4, 0.7)
+"""Of the language models over characters; each is a point of the curve."""
+
+WORD_WEIGHTS = (0.4, 0.8, 1.2)
+"""Of the language model over words."""
+
+PACKET = 8
+"""Frames of the last packet: what a search has still to do when a caller pauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +102,17 @@ def _speed(file: Path, batch: int, seconds: float) -> Speed:
     )
 
 
-def errors(file: Path, name: str, clips: Sequence[Clip]) -> tuple[Outcome, Hearing]:
-    """Hear clips one at a time, packet by packet, and count greedy decoding's errors."""
+def errors(
+    file: Path, name: str, clips: Sequence[Clip], words: Path | None
+) -> tuple[Outcome, Hearing]:
+    """Hear clips one at a time, packet by packet, and count errors.
+
+    Letters are decoded greedily; phones with their lexicon and language model, ``words``.
+    """
     graph = open_graph(file)
     heard = evaluate.hear(graph, clips)
-    decode = evaluate.greedy(graph)
+    phones = tells_phones(graph.tokens)
+    decode = evaluate.words(sets.spoken(graph, words)) if phones else evaluate.greedy(graph)
     return evaluate.outcome(name, clips, [decode(one) for one in heard.log_probs]), heard
 
 
@@ -109,7 +125,7 @@ def quantisation(models: Models, name: str, clips: Sequence[Clip]) -> list[dict[
         ("static", models.static),
         ("qat", models.qat),
     ):
-        found, _ = errors(file, name, clips)
+        found, _ = errors(file, name, clips, models.words)
         fast = speed(file, 1)
         rows.append(
             {
@@ -128,7 +144,7 @@ def before_and_after(models: Models, name: str, clips: Sequence[Clip]) -> list[d
     rows = []
     for which, file, batch in (("before", models.full[16], 1), ("after", models.qat, 16)):
         fast = speed(file, batch)
-        found, _ = errors(file, name, clips)
+        found, _ = errors(file, name, clips, models.words)
         rows.append(
             {
                 "which": which,
@@ -148,7 +164,7 @@ def chunks(models: Models, name: str, clips: Sequence[Clip]) -> list[dict[str, A
     """Compare chunk sizes of the same FP32 weights, each with the same 1.28 s of history."""
     rows = []
     for chunk, file in models.full.items():
-        found, _ = errors(file, name, clips)
+        found, _ = errors(file, name, clips, models.words)
         fast = speed(file, 1)
         rows.append(
             {
@@ -163,35 +179,90 @@ def chunks(models: Models, name: str, clips: Sequence[Clip]) -> list[dict[str, A
 
 
 def rescoring(models: Models, name: str, clips: Sequence[Clip]) -> list[Point]:
-    """Let language models choose among the readings of the beam, at the endpoint."""
+    """Compare what can be done for a final: language models, and another recogniser."""
     graph = open_graph(models.qat)
-    heard = evaluate.hear(graph, clips)
+    heard = evaluate.hear(graph, clips).log_probs
+    of = _of_phones if tells_phones(graph.tokens) else _of_letters
+    return [*of(graph, models, heard, name, clips), second_pass("moonshine", name, clips)]
+
+
+def _of_letters(
+    graph: Graph, models: Models, heard: Sequence[LogProbs], name: str, clips: Sequence[Clip]
+) -> list[Point]:
     greedy = evaluate.greedy(graph)
-    plain = evaluate.outcome(name, clips, [greedy(one) for one in heard.log_probs])
+    plain = evaluate.outcome(name, clips, [greedy(one) for one in heard])
     points = [Point("greedy", 0.0, plain, 0.0, 0.0)]
     rules = Rules(graph.tokens, graph.geometry.blank, beam=BEAM)
     readings = []
-    for log_probs in heard.log_probs:
+    for log_probs in heard:
         search = Beam(rules)
         if log_probs.size:
             search.take(log_probs)
         readings.append(search.ranked())
     for size, file in models.language.items():
-        model = NGram.read(file)
-        for weight in WEIGHTS[1:]:
-            times, texts = [], []
-            for nbest in readings:
-                began = time.perf_counter()
-                best = rescored(nbest, model, weight, length_bonus=0.5 * weight)[0][1]
-                times.append((time.perf_counter() - began) * 1000)
-                texts.append(evaluate.joined([piece.text for piece in best.pieces]))
-            points.append(
-                Point(
-                    f"{size} n-gram",
-                    weight,
-                    evaluate.outcome(name, clips, texts),
-                    round(float(np.mean(times)), 3),
-                    round(float(np.percentile(times, 95)), 3),
-                )
-            )
+        points += _chosen(f"{size} n-gram", NGram.read(file), readings, name, clips)
     return points
+
+
+def _of_phones(
+    graph: Graph, models: Models, heard: Sequence[LogProbs], name: str, clips: Sequence[Clip]
+) -> list[Point]:
+    """Compare two sizes of the language model: words by themselves, and their neighbours too.
+
+    It works while the caller speaks; what is left at the endpoint is the last packet.
+    """
+    whole = sets.spoken(graph, models.words)
+    table = Table.read(models.words) if models.words else None
+    points = []
+    for size, rules in (("words alone", _alone(table, graph, whole)), ("pairs, triples", whole)):
+        for weight in WORD_WEIGHTS:
+            times, texts = [], []
+            for log_probs in heard:
+                search = Search(replace(rules, weight=weight))
+                search.take(log_probs[:-PACKET])
+                began = time.perf_counter()
+                search.take(log_probs[-PACKET:])
+                texts.append(spelled(search.best().pieces))
+                times.append((time.perf_counter() - began) * 1000)
+            found = evaluate.outcome(name, clips, texts)
+            points.append(_point(size, weight, found, times))
+    return points
+
+
+def _alone(table: Table | None, graph: Graph, whole: Spoken) -> Spoken:
+    if table is None:
+        return whole
+    none = table.grams[1].keys[:0], table.grams[1].scores[:0], table.grams[1].back_offs[:0]
+    grams = replace(table, grams=(table.grams[0], Grams(*none), Grams(*none)))
+    return replace(whole, lexicon=Lexicon(grams, graph.tokens))
+
+
+def second_pass(engine: str, name: str, clips: Sequence[Clip]) -> Point:
+    """Let another recogniser have the last word.
+
+    Raises:
+        UserError: it is not installed, or its model is not in the store.
+    """
+    finals = passes.second(engine, clips)
+    found = evaluate.outcome(name, clips, finals.texts)
+    return _point(f"second pass ({engine})", 0.0, found, finals.ms)
+
+
+def _chosen(
+    how: str, model: NGram, readings: Sequence[Ranked], name: str, clips: Sequence[Clip]
+) -> list[Point]:
+    points = []
+    for weight in WEIGHTS:
+        times, texts = [], []
+        for nbest in readings:
+            began = time.perf_counter()
+            best = rescored(nbest, model, weight, length_bonus=0.5 * weight)[0][1]
+            times.append((time.perf_counter() - began) * 1000)
+            texts.append(evaluate.joined([piece.text for piece in best.pieces]))
+        points.append(_point(how, weight, evaluate.outcome(name, clips, texts), times))
+    return points
+
+
+def _point(how: str, weight: float, found: Outcome, times: Sequence[float]) -> Point:
+    mean, high = float(np.mean(times)), float(np.percentile(times, 95))
+    return Point(how, weight, found, round(mean, 3), round(high, 3))

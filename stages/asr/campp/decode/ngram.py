@@ -78,6 +78,10 @@ class NGram:
             spent += self._grams.get(context, (0.0, 0.0))[1]
             context = context[1:]
 
+    def finish(self, context: tuple[str, ...]) -> float:
+        """Return what changes if nothing more is said: nothing, ends are not counted."""
+        return 0.0
+
     def _shortened(self, context: tuple[str, ...]) -> tuple[str, ...]:
         context = context[-(self.order - 1) :] if self.order > 1 else ()
         while context and context not in self._grams:

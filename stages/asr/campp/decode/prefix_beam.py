@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 from stages.asr.campp.decode.hotwords import Hotwords, Place
 from stages.asr.campp.decode.hypothesis import Hypothesis, LogProbs, Piece
-from stages.asr.campp.decode.ngram import NGram
+from stages.asr.campp.decode.language import LanguageModel
 from stages.asr.campp.decode.rescore import Ranked
 from stages.threads import Workers
 
@@ -29,7 +29,7 @@ class Node:
     token: int
     depth: int
     outside: float  # what the language model and the hotwords add to it
-    context: tuple[str, ...]
+    context: Any  # the language model's own
     place: Place | None
 
 
@@ -67,7 +67,7 @@ class Rules:
     candidates: int = 8  # tokens tried a frame
     floor: float = -9.0  # natural log; less likely tokens are not tried
     sure: float = -0.002  # natural log; a blank likelier than this is taken without a search
-    model: NGram | None = None
+    model: LanguageModel | None = None
     weight: float = 0.3  # of the language model
     length_bonus: float = 0.5  # a token, so that the language model does not favour silence
     hotwords: Hotwords | None = None
@@ -113,15 +113,20 @@ class Beam:
             self._frames += 1
 
     def ranked(self, ended: bool = True) -> list[tuple[float, Hypothesis]]:
-        """Return the hypotheses, best first; ``ended`` takes half a hotword's bonus back."""
-        hotwords = self._rules.hotwords
+        """Return the hypotheses, best first; ``ended`` closes half a word and half a hotword."""
         found = []
         for node, entry in self._entries.items():
-            undo = hotwords.undo(node.place) if ended and hotwords and node.place else 0.0
-            found.append((entry.both + node.outside + undo, node, entry))
+            ending = self._ending(node) if ended else 0.0
+            found.append((entry.both + node.outside + ending, node, entry))
         found.sort(key=lambda one: -one[0])
         settled = self._settled()
         return [(score, self._told(node, entry, settled)) for score, node, entry in found]
+
+    def _ending(self, node: Node) -> float:
+        """Return what changes for a prefix if nothing follows it."""
+        rules = self._rules
+        undo = rules.hotwords.undo(node.place) if rules.hotwords and node.place else 0.0
+        return undo + (rules.weight * rules.model.finish(node.context) if rules.model else 0.0)
 
     def _step(self, blank: float, tried: list[tuple[int, float]]) -> None:
         made: dict[Node, Entry] = {}

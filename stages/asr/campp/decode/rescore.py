@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stages.asr.campp.decode.hypothesis import Hypothesis
-from stages.asr.campp.decode.ngram import NGram
+from stages.asr.campp.decode.language import LanguageModel
 
 Ranked = list[tuple[float, Hypothesis]]
 """Ways to read what was said, best first, with natural log scores."""
 
 
 def rescored(
-    nbest: Sequence[tuple[float, Hypothesis]], model: NGram, weight: float, length_bonus: float
+    nbest: Sequence[tuple[float, Hypothesis]],
+    model: LanguageModel,
+    weight: float,
+    length_bonus: float,
 ) -> Ranked:
     """Weigh readings with a language model and sort them anew.
 
@@ -29,10 +32,10 @@ def rescored(
     return sorted(weighed, key=lambda one: -one[0])
 
 
-def fluency(model: NGram, reading: Hypothesis) -> float:
+def fluency(model: LanguageModel, reading: Hypothesis) -> float:
     """Return the natural log probability of a reading's tokens."""
     context, total = model.start, 0.0
     for piece in reading.pieces:
         score, context = model.score(context, piece.text)
         total += score
-    return total
+    return total + model.finish(context)

@@ -37,9 +37,8 @@ class Augment(BaseModel):
 
 def changed(samples: Samples, how: Augment, rng: np.random.Generator) -> Samples:
     """Return a changed copy of a clip; the same generator gives the same copy."""
-    sound: Samples = _faster(samples, float(rng.choice(how.speeds)))
-    before, after = (rng.uniform(0, how.silence, 2) * SAMPLE_RATE).astype(int)
-    sound = np.pad(sound, (before, after))
+    speed, before, after = shift(how, rng)
+    sound: Samples = np.pad(_faster(samples, speed), (before, after))
     if rng.random() < how.hiss:
         hiss = rng.standard_normal(len(sound)) * 10 ** (-rng.uniform(60, 90) / 20)
         sound = sound + hiss.astype(np.float32)
@@ -53,6 +52,16 @@ def changed(samples: Samples, how: Augment, rng: np.random.Generator) -> Samples
     wanted = np.exp(rng.uniform(np.log(how.quietest), np.log(how.loudest)))
     out: Samples = (sound * (wanted / peak)).astype(np.float32)
     return out
+
+
+def shift(how: Augment, rng: np.random.Generator) -> tuple[float, int, int]:
+    """Return a copy's speed, and the samples of silence before and after it.
+
+    They are drawn first: a fresh generator tells again where in a copy a clip's sounds lie.
+    """
+    speed = float(rng.choice(how.speeds))
+    before, after = (rng.uniform(0, how.silence, 2) * SAMPLE_RATE).astype(int)
+    return speed, int(before), int(after)
 
 
 def in_a_room(samples: Samples, rng: np.random.Generator) -> Samples:

@@ -21,6 +21,9 @@ LAST = "last.pt"
 
 Weights = dict[str, Tensor]
 
+_FREE = ("dropout", "name", "language", "vocabulary")
+"""What may differ between a checkpoint and the training that goes on from it."""
+
 
 class BadCheckpoint(UserError):
     """A checkpoint that cannot be used."""
@@ -50,6 +53,7 @@ class State:
     optimiser: dict[str, Any] | None
     geometry: Geometry
     shape: Shape
+    head: Weights | None = None  # of the phones: only training needs it
 
 
 def build(config: Config) -> Network:
@@ -63,7 +67,13 @@ def shape_of(config: Config) -> Shape:
     return Shape(hidden=network.hidden, channels=network.channels, dropout=network.dropout)
 
 
-def save(file: Path, network: Network, step: int, optimiser: dict[str, Any] | None = None) -> None:
+def save(
+    file: Path,
+    network: Network,
+    step: int,
+    optimiser: dict[str, Any] | None = None,
+    head: Weights | None = None,
+) -> None:
     """Write a checkpoint beside its place, then move it there.
 
     Raises:
@@ -77,6 +87,7 @@ def save(file: Path, network: Network, step: int, optimiser: dict[str, Any] | No
         "shape": [shape.hidden, shape.channels, shape.dropout],
         "weights": {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()},
         "optimiser": optimiser,
+        "head": head,
     }
     part = file.with_name(file.name + ".part")
     try:
@@ -116,6 +127,7 @@ def load(file: Path) -> State:
             optimiser=content["optimiser"],
             geometry=Geometry.model_validate_json(content["geometry"]),
             shape=Shape(int(hidden), int(channels), float(dropout)),
+            head=content.get("head"),
         )
     except FileNotFoundError as error:
         raise BadCheckpoint(file, "there is no such file") from error
@@ -124,7 +136,7 @@ def load(file: Path) -> State:
 
 
 def check(file: Path, state: State, config: Config) -> None:
-    """Refuse a checkpoint of another network than the configuration's.
+    """Refuse a checkpoint of another network than the configuration's; units may differ.
 
     Raises:
         BadCheckpoint: with every field that differs.
@@ -134,7 +146,7 @@ def check(file: Path, state: State, config: Config) -> None:
     differ = [
         f"{name} {found[name]} is not {wanted[name]}"
         for name in wanted
-        if wanted[name] != found[name] and name not in ("dropout", "name", "language")
+        if wanted[name] != found[name] and name not in _FREE
     ]
     if differ:
         raise BadCheckpoint(file, "it is of another network: " + ", ".join(differ))

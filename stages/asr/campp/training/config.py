@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stages.asr.campp.geometry import Geometry
 from stages.asr.campp.training.augment import Augment
 from stages.asr.campp.training.manifest import BadInput, HoldBy
-from stages.asr.campp.training.text import TOKENS
+from stages.asr.campp.training.text import Units, tokens_of
 
 
 class _Part(BaseModel):
@@ -26,6 +26,7 @@ class Source(_Part):
     sets: tuple[str, ...] = Field(default=(), description="of the manifest's lines; nothing is all")
     weight: float = Field(default=1.0, gt=0, le=20, description="times each clip is heard an epoch")
     copies: int = Field(default=1, ge=1, le=20, description="changed copies made of each clip")
+    aligned: bool = Field(default=False, description="its clips' phones are found and learned")
     hold_by: HoldBy = "path"
     hold_share: float = Field(default=0.05, ge=0, lt=1, description="kept for evaluation")
 
@@ -43,6 +44,7 @@ class Network(_Part):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     chunk: int = 16
     left_chunks: int = 4
+    units: Units = Field(default="letters", description="what it tells; phones need a lexicon")
 
     def geometry(self) -> Geometry:
         """Return the geometry that the exported model will have."""
@@ -56,7 +58,7 @@ class Network(_Part):
             strides=self.strides,
             chunk=self.chunk,
             left_chunks=self.left_chunks,
-            vocabulary=len(TOKENS),
+            vocabulary=len(tokens_of(self.units)),
         )
 
 
@@ -76,6 +78,10 @@ class Steps(_Part):
     clip: float = Field(default=2.0, gt=0, description="norm of the gradient, at most")
     chunks: tuple[int, ...] = Field(default=(8, 16, 32, 0), description="one a batch; 0 is all")
     middle: float = Field(default=0.3, ge=0, lt=1, description="share of the middle layers' loss")
+    phones: float = Field(default=0.0, ge=0, description="weight of the phones' loss at first")
+    phones_after: float = Field(default=0.0, ge=0, description="and after it has faded")
+    phones_fade: int = Field(default=1000, ge=1, description="steps from the one to the other")
+    late: float = Field(default=0.04, ge=0, le=0.4, description="seconds a phone may be told late")
     bands: int = Field(default=2, ge=0, description="SpecAugment: bands of mels put out")
     band: int = Field(default=15, ge=0, description="mels of the widest band")
     gaps: float = Field(default=0.6, ge=0, description="SpecAugment: gaps a second")
@@ -102,6 +108,17 @@ class Config(_Part):
     sources: tuple[Source, ...] = Field(min_length=1)
     steps: Steps
     keep: Keep = Keep()
+
+    @property
+    def phones(self) -> bool:
+        """Whether phones are learned."""
+        return self.steps.phones > 0
+
+    @model_validator(mode="after")
+    def _phones_of_something(self) -> Config:
+        if self.phones != any(source.aligned for source in self.sources):
+            raise ValueError("steps.phones above 0 and 'aligned: true' for a source go together")
+        return self
 
 
 def read(file: Path) -> Config:

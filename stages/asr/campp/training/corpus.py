@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from stages.asr.campp import features
 from stages.asr.campp.geometry import Geometry
-from stages.asr.campp.training import manifest, sound, text
-from stages.asr.campp.training.augment import changed
+from stages.asr.campp.training import align, augment, manifest, pronounce, sound, text
+from stages.asr.campp.training.align import Marks, Shift
 from stages.asr.campp.training.config import Config, Source
 from stages.asr.campp.training.manifest import BadInput, Clip
+from stages.events import SAMPLE_RATE
 
 Half = npt.NDArray[np.float16]
 
@@ -38,6 +39,7 @@ class Item:
     source: str
     key: str
     held: bool
+    shift: Shift = align.UNCHANGED
 
     @property
     def seconds(self) -> float:
@@ -48,12 +50,29 @@ class Item:
 class Corpus:
     """All items, and their frames as one memory-mapped table of (rows, mels)."""
 
-    def __init__(self, items: list[Item], rows: Half) -> None:
+    def __init__(
+        self, items: list[Item], rows: Half, marks: dict[tuple[str, str], Marks] | None = None
+    ) -> None:
         self.items, self._rows = items, rows
+        self._marks = marks or {}  # by source and key
 
     def frames(self, item: Item) -> Half:
         """Return an item's frames, (frames, mels)."""
         return self._rows[item.start : item.start + item.frames]
+
+    def phones(self, item: Item, count: int, seconds: float, late: float) -> Marks:
+        """Return the phones of an item's output frames; of no known ones, ``align.UNKNOWN``.
+
+        Args:
+            item: whose.
+            count: output frames.
+            seconds: from one of them to the next.
+            late: seconds that a frame may take to tell what it heard.
+        """
+        marks = self._marks.get((item.source, item.key))
+        if marks is None:
+            return np.full(count, align.UNKNOWN, dtype=np.int8)
+        return align.frames_of(marks, item.shift, count, seconds, late)
 
     def mean_and_deviation(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Return mean and standard deviation of every mel, over some thousand items."""
@@ -96,22 +115,29 @@ def prepare(config: Config, data: Path, work: Path, tell: Tell) -> Corpus:
     """
     sources = clips_of(config, data, work)
     geometry = config.network.geometry()
-    folders = []
+    folders, marks = [], {}
     for source, clips in sources:
+        if source.aligned:
+            found = align.of_clips(source.name, clips, work, tell)
+            marks |= {(source.name, key): each for key, each in found.items()}
         folder = work / "frames" / _name(source, clips, geometry, config)
         if not (folder / "items.jsonl").exists():
             tell(f"{source.name}: frames of {len(clips)} clips, {source.copies} copies each")
             _check_space(work, source, clips)
             _make(folder, source, clips, geometry, config)
         folders.append(folder)
-    return _joined(folders, geometry.front.mels)
+    items, rows = _joined(folders, geometry.front.mels)
+    items = _shifted(items, sources, config)
+    if config.network.units == "phones":
+        items = _in_phones(items, sources, pronounce.Lexicon.read(), tell)
+    return Corpus(items, rows, marks)
 
 
 def _name(source: Source, clips: Sequence[Clip], geometry: Geometry, config: Config) -> str:
     digest = hashlib.sha256(
         json.dumps(
             [
-                source.model_dump(exclude={"weight"}),
+                source.model_dump(exclude={"weight", "aligned"}),
                 geometry.front.model_dump(),
                 config.augment.model_dump(),
                 config.seed,
@@ -150,7 +176,7 @@ def _make(
             for copy in range(1 if held else source.copies):
                 heard = samples
                 if not held:
-                    heard = changed(samples, config.augment, _dice(config.seed, clip, copy))
+                    heard = augment.changed(samples, config.augment, _dice(config.seed, clip, copy))
                 count = _real(geometry, len(heard))
                 frames, _ = features.whole(geometry, fbank, heard)
                 table.write(frames[:count].astype(np.float16).tobytes())
@@ -175,7 +201,53 @@ def _dice(seed: int, clip: Clip, copy: int) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:8], "big"))
 
 
-def _joined(folders: Sequence[Path], mels: int) -> Corpus:
+def _shifted(
+    items: Sequence[Item], sources: Sequence[tuple[Source, list[Clip]]], config: Config
+) -> list[Item]:
+    """Return items that know how they lie against their clips: the same dice tell it again."""
+    aligned = {
+        (source.name, clip.key): clip
+        for source, clips in sources
+        if source.aligned
+        for clip in clips
+    }
+    copies: dict[tuple[str, str], int] = {}
+    made = []
+    for item in items:
+        place = item.source, item.key
+        copy = copies[place] = copies.get(place, -1) + 1
+        if place in aligned and not item.held:
+            dice = _dice(config.seed, aligned[place], copy)
+            speed, before, _ = augment.shift(config.augment, dice)
+            item = replace(item, shift=Shift(speed, before / SAMPLE_RATE))
+        made.append(item)
+    return made
+
+
+def _in_phones(
+    items: Sequence[Item],
+    sources: Sequence[tuple[Source, list[Clip]]],
+    lexicon: pronounce.Lexicon,
+    tell: Tell,
+) -> list[Item]:
+    """Return items whose tokens are phones; those that nobody can pronounce are left out."""
+    said: dict[tuple[str, str], tuple[int, ...]] = {}
+    for source, clips in sources:
+        for clip in clips:
+            phones = lexicon.spelled(clip.text)
+            if phones is not None:
+                said[source.name, clip.key] = tuple(text.phones_encoded(phones))
+    kept = [
+        replace(item, tokens=said[item.source, item.key])
+        for item in items
+        if (item.source, item.key) in said
+    ]
+    if len(kept) < len(items):
+        tell(f"{len(items) - len(kept)} of {len(items)} items have words without phones")
+    return kept
+
+
+def _joined(folders: Sequence[Path], mels: int) -> tuple[list[Item], Half]:
     items: list[Item] = []
     tables = []
     before = 0
@@ -187,5 +259,5 @@ def _joined(folders: Sequence[Path], mels: int) -> Corpus:
                 items.append(Item(start + before, frames, tuple(tokens), source, key, held))
         tables.append(table.reshape(-1, mels))
         before += len(tables[-1])
-    return Corpus(items, np.concatenate(tables))
+    return items, np.concatenate(tables)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from stages.asr.campp.decode.hypothesis import LogProbs, spelled
 from stages.asr.campp.decode.prefix_beam import Beam, Rules
+from stages.asr.campp.decode.spoken import Search, Spoken
 from stages.asr.campp.features import Fbank, Frames, Windows
 from stages.asr.campp.graph import Graph
 from stages.asr.campp.states import States
@@ -134,6 +135,18 @@ def beam(rules: Rules) -> Decode:
         if log_probs.size:
             search.take(log_probs)
         return spelled(search.ranked()[0][1].pieces)
+
+    return decode
+
+
+def words(rules: Spoken) -> Decode:
+    """Return the decoder of a network that tells phones."""
+
+    def decode(log_probs: LogProbs) -> str:
+        search = Search(rules)
+        if log_probs.size:
+            search.take(log_probs)
+        return spelled(search.best().pieces)
 
     return decode
 

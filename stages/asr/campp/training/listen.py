@@ -15,7 +15,7 @@ from stages.asr.campp.training import score
 from stages.asr.campp.training.corpus import Corpus, Item
 from stages.asr.campp.training.network import Network
 from stages.asr.campp.training.score import Errors
-from stages.asr.campp.training.text import TOKENS
+from stages.asr.campp.training.text import PHONE_TOKENS, TOKENS
 
 SECONDS = 120.0
 """Of sound in one batch."""
@@ -44,7 +44,7 @@ def errors_by_source(network: Network, corpus: Corpus, items: Sequence[Item]) ->
         tokens += sum(len(item.tokens) for item in batch)
         for row, item in enumerate(batch):
             heard = greedy(log_probs[row, : int(real[row])])
-            said = spelled(item.tokens)
+            said = spelled(item.tokens, log_probs.shape[-1])
             found.setdefault(item.source, []).append(score.errors(said, heard))
             example = (said, heard) if len(said) > len(example[0]) and len(said) < 60 else example
     rates = {name: score.together(each) for name, each in sorted(found.items())}
@@ -54,11 +54,13 @@ def errors_by_source(network: Network, corpus: Corpus, items: Sequence[Item]) ->
 def greedy(log_probs: Tensor) -> str:
     """Return the text of the best tokens, (T, vocabulary); repeats joined, blanks dropped."""
     best = torch.unique_consecutive(log_probs.argmax(dim=-1)).tolist()
-    return spelled([token for token in best if token != 0])
+    return spelled([token for token in best if token != 0], log_probs.shape[-1])
 
 
-def spelled(tokens: Sequence[int]) -> str:
-    """Return the text of tokens."""
+def spelled(tokens: Sequence[int], vocabulary: int = len(TOKENS)) -> str:
+    """Return the text of tokens; phones stand apart, so that each counts as a word."""
+    if vocabulary == len(PHONE_TOKENS):
+        return " ".join(PHONE_TOKENS[token] for token in tokens)
     joined = "".join(TOKENS[token] for token in tokens if len(TOKENS[token]) == 1)
     return " ".join(joined.replace(SPACE, " ").split())
 

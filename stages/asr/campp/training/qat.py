@@ -9,14 +9,14 @@ from typing import Literal, TypeAlias
 import numpy as np
 import torch
 
-from stages.asr.campp.training import export, fake, qdq, quantise
+from stages.asr.campp.training import export, fake, losses, qdq, quantise
 from stages.asr.campp.training.config import Config
 from stages.asr.campp.training.corpus import Corpus, Item
 from stages.asr.campp.training.fake import FakeLinear, Scheme
+from stages.asr.campp.training.losses import Inputs, inputs_of
 from stages.asr.campp.training.network import Network
 from stages.asr.campp.training.plan import Plan
-from stages.asr.campp.training.text import TOKENS
-from stages.asr.campp.training.trainer import Inputs, ctc, forward, inputs_of
+from stages.asr.campp.training.text import tokens_for
 
 Way: TypeAlias = Literal["dynamic", "static", "qat"]
 
@@ -36,7 +36,7 @@ def dynamic(network: Network, file: Path) -> None:
     """
     full = file.with_name(file.name + ".full")
     try:
-        export.export(network, TOKENS, full)
+        export.export(network, tokens_for(network.geometry.vocabulary), full)
         quantise.quantise(full, file)
     finally:
         full.unlink(missing_ok=True)
@@ -90,14 +90,14 @@ def tune(network: Network, corpus: Corpus, config: Config, steps: int, tell: Tel
 
 def write(network: Network, layers: dict[str, FakeLinear], file: Path) -> None:
     """Write what calibration or fine-tuning gave."""
-    qdq.write(network, layers, TOKENS, file)
+    qdq.write(network, layers, tokens_for(network.geometry.vocabulary), file)
 
 
 def _loss(network: Network, inputs: Inputs, chunk: int) -> torch.Tensor:
     geometry = network.geometry
     left = -1 if chunk == 0 else max(1, geometry.chunk * geometry.left_chunks // chunk)
-    last, _, frames = forward(network, inputs, chunk, left)
-    return ctc(last, frames, inputs)
+    heard = losses.forward(network, inputs, chunk, left)
+    return losses.ctc(heard.last, heard.frames, inputs)
 
 
 def _without_dropout(network: Network) -> None:

@@ -18,7 +18,7 @@ from stages.asr.campp import names
 from stages.asr.campp.training import export
 from stages.asr.campp.training.corpus import Corpus
 from stages.asr.campp.training.network import Network
-from stages.asr.campp.training.text import TOKENS
+from stages.asr.campp.training.text import tokens_for
 
 STEPS = 64
 """Steps in the calibration set."""
@@ -70,7 +70,7 @@ def _model(network: Network, file: Path) -> None:
         export.fold(raw, folded)
         model = onnx.load(str(folded))
     del model.metadata_props[:]
-    onnx.helper.set_model_props(model, geometry_.write(geometry, TOKENS))
+    onnx.helper.set_model_props(model, geometry_.write(geometry, tokens_for(geometry.vocabulary)))
     onnx.save(model, str(file))
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from stages.asr.campp.decode.ngram import NGram
+from stages.asr.campp.decode import language
 from stages.asr.campp.decode.prefix_beam import Rules
+from stages.asr.campp.decode.spoken import Lexicon, Spoken
+from stages.asr.campp.decode.words import Table
 from stages.asr.campp.graph import Graph
 from stages.asr.campp.training import config as config_
 from stages.asr.campp.training import corpus, manifest
@@ -59,9 +62,31 @@ def rules(graph: Graph, beam: int, model: Path | None, weight: float) -> Rules:
         graph.tokens,
         graph.geometry.blank,
         beam=beam,
-        model=NGram.read(model) if model else None,
+        model=language.read(model) if model else None,
         weight=weight,
     )
+
+
+def spoken(
+    graph: Graph, file: Path | None, weight: float | None = None, beam: int | None = None
+) -> Spoken:
+    """Return the rules for a network that tells phones.
+
+    Args:
+        graph: the network.
+        file: its language model with pronunciations.
+        weight: of the language model, if not the usual one.
+        beam: hypotheses kept, if not as many as usual.
+
+    Raises:
+        BadInput: there is no language model.
+        NotWords, NoSounds: it does not fit.
+    """
+    if file is None or not file.is_file():
+        raise BadInput("the model", ["it tells phones, and there is no .lm file beside it"])
+    rules = Spoken(Lexicon(Table.read(file), graph.tokens), graph.geometry.blank)
+    rules = rules if weight is None else replace(rules, weight=weight)
+    return rules if beam is None else replace(rules, beam=beam)
 
 
 def _scorable(file: Path) -> list[Clip]:

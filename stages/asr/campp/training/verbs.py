@@ -1,4 +1,4 @@
-"""``firstword asr`` speak, train, export, quantize, evaluate: from texts to a model that ships."""
+"""``firstword asr`` speak, train, export, quantize, evaluate, words: from texts to a model."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
+from stages.asr.campp.decode.spoken import tells_phones
 from stages.errors import UserError
 
 VERBS = {
@@ -20,6 +21,7 @@ VERBS = {
     "export": "write a trained model as FP32, or as weights to go on from",
     "quantize": "write a trained model as INT8: dynamic, static or quantisation-aware",
     "evaluate": "count a model's word errors",
+    "words": "make a language model over words, for decoders that spell",
 }
 
 
@@ -31,6 +33,7 @@ def add(verbs: Any) -> None:
         "export": _add_export,
         "quantize": _add_quantize,
         "evaluate": _add_evaluate,
+        "words": _add_words,
     }
     for name, help_text in VERBS.items():
         adds[name](verbs.add_parser(name, help=help_text, description=help_text))
@@ -49,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
         "export": _export,
         "quantize": _quantize,
         "evaluate": _evaluate,
+        "words": _words,
     }
     doing[options.verb](options, out)
     return 0
@@ -69,6 +73,7 @@ def _add_speak(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data", type=Path, default=Path("../shared/speech"))
     parser.add_argument("--words", type=Path, help="a list of words, to be said in a row")
+    parser.add_argument("--texts", type=Path, help="sentences, one a line")
 
 
 def _add_places(parser: argparse.ArgumentParser) -> None:
@@ -112,17 +117,39 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifest", type=Path, nargs="*", metavar="MANIFEST.jsonl")
     parser.add_argument("--sets", default="", help="of the manifests, by comma; nothing is all")
     parser.add_argument("--config", type=Path, help="a training: what it held back is heard too")
-    parser.add_argument("--beam", type=int, default=0, help="prefixes; 0 is greedy")
-    parser.add_argument("--lm", type=Path, metavar="LM.arpa", help="over tokens; needs --beam")
-    parser.add_argument("--lm-weight", type=float, default=0.3)
+    parser.add_argument("--beam", type=int, default=0, help="kept; 0 is greedy, or as usual")
+    parser.add_argument(
+        "--lm", type=Path, help="words (.lm; beside a model of phones as a rule), or ARPA of tokens"
+    )
+    parser.add_argument("--lm-weight", type=float)
     parser.add_argument("--limit", type=int, default=0, help="clips of a set at most; 0 is all")
     parser.add_argument("--json", action="store_true", help="print figures for programs")
     _add_places(parser)
 
 
+def _add_words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", type=Path, metavar="OUT.lm")
+    parser.add_argument("--texts", type=Path, help="sentences, one a line")
+    parser.add_argument("--sentences", type=int, default=60_000, help="drawn from the grammar")
+    parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--grammar", type=Path, help="instead of the one that comes with FirstWord")
+    parser.add_argument("--config", type=Path, help="a training: texts of its human clips count")
+    parser.add_argument("--data", type=Path, default=Path("../shared/speech"))
+    parser.add_argument("--general", type=Path, metavar="FILE.arpa", help="words, to be mixed in")
+    parser.add_argument("--words", type=int, default=30_000, help="of the general model")
+    parser.add_argument("--pairs", type=int, default=400_000)
+    parser.add_argument("--triples", type=int, default=250_000)
+    parser.add_argument(
+        "--phones", action="store_true", help="with pronunciations, for networks of phones"
+    )
+    parser.add_argument("--own", type=float, default=0.4, help="share of the texts, 0 to 1")
+
+
 def _speak(options: argparse.Namespace, out: Console) -> None:
     synthetic, texts = _needed("synthetic"), _needed("texts")
-    sentences = texts.sentences(options.grammar, options.config, options.data, options.words)
+    sentences = texts.sentences(
+        options.grammar, options.config, options.data, options.words, options.texts
+    )
     voices = _shares(options.voices)
     manifest = synthetic.speak(sentences, voices, options.count, options.seed, options.out)
     out.print(f"{manifest}: {options.count} clips")
@@ -151,7 +178,8 @@ def _export(options: argparse.Namespace, out: Console) -> None:
         checkpoint.save_small(options.out, state)
     else:
         network = checkpoint.restored(state, options.chunk)
-        _needed("export").export(network, _needed("text").TOKENS, options.out)
+        tokens = _needed("text").tokens_for(network.geometry.vocabulary)
+        _needed("export").export(network, tokens, options.out)
     out.print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB")
 
 
@@ -194,9 +222,7 @@ def _evaluate(options: argparse.Namespace, out: Console) -> None:
     from stages.asr.campp.graph import open_graph
 
     graph = open_graph(options.model)
-    decode = evaluate.greedy(graph)
-    if options.beam:
-        decode = evaluate.beam(sets.rules(graph, options.beam, options.lm, options.lm_weight))
+    decode = _decoding(options, graph)
     names = tuple(name for name in options.sets.split(",") if name)
     groups = sets.of_manifests(options.manifest, names)
     if options.config:
@@ -217,6 +243,35 @@ def _evaluate(options: argparse.Namespace, out: Console) -> None:
             )
     if options.json:
         out.print_json(json.dumps({"model": options.model.name, "sets": rows}))
+
+
+def _decoding(options: argparse.Namespace, graph: Any) -> Any:
+    evaluate, sets = _needed("evaluate"), _needed("sets")
+    if tells_phones(graph.tokens):
+        file = options.lm or options.model.with_suffix(".lm")
+        return evaluate.words(sets.spoken(graph, file, options.lm_weight, options.beam or None))
+    if not options.beam:
+        return evaluate.greedy(graph)
+    weight = 0.3 if options.lm_weight is None else options.lm_weight
+    return evaluate.beam(sets.rules(graph, options.beam, options.lm, weight))
+
+
+def _words(options: argparse.Namespace, out: Console) -> None:
+    found = _needed("texts").everything(
+        options.sentences, options.seed, options.grammar, options.config, options.data,
+        options.texts,
+    )  # fmt: skip
+    sizes = options.pairs, options.triples
+    lexicon = _needed("pronounce").Lexicon.read() if options.phones else None
+    table = _needed("wordmodel").build(
+        found, options.general, options.words, sizes, options.own, lexicon
+    )
+    table.save(options.out)
+    pairs, triples = (len(grams.keys) for grams in table.grams[1:])
+    size = options.out.stat().st_size / 1e6
+    out.print(
+        f"{options.out}: {len(table.words)} words, {pairs} pairs, {triples} triples, {size:.1f} MB"
+    )
 
 
 def _shares(text: str) -> dict[str, float]:

@@ -17,11 +17,12 @@ import torch
 
 from stages.asr.campp.graph import open_graph
 from stages.asr.campp.training import checkpoint, corpus, evaluate, export, fake, qat, sets
+from stages.asr.campp.training.align import PHONES
 from stages.asr.campp.training.checkpoint import BadCheckpoint, NotKept
 from stages.asr.campp.training.corpus import Corpus
 from stages.asr.campp.training.text import TOKENS
 from stages.asr.campp.training.trainer import train
-from tests.stages.asr.campp.training.tones import lesson, songbook
+from tests.stages.asr.campp.training.tones import chorus, lesson, songbook
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -54,7 +55,7 @@ def weights(file: Path) -> dict[str, Any]:
 
 @pytest.mark.timeout(300)
 def test_from_sound_and_texts_to_a_quantised_model_that_understands_them(songs: Path) -> None:
-    heard = learned(songs, "run", 320)
+    heard = learned(songs, "run", 320, **chorus(songs))
     assert losses(songs / "run")[-1] < 0.2 * losses(songs / "run")[0]
     assert (songs / "run" / "curve.png").read_bytes().startswith(b"\x89PNG")
 
@@ -88,6 +89,42 @@ def test_a_run_that_is_broken_off_and_goes_on_learns_what_an_unbroken_one_learns
     one, other = (weights(songs / run / "last.pt") for run in ("unbroken", "broken"))
     for name, value in one.items():
         assert torch.equal(value, other[name]), name
+
+
+def test_a_run_that_learns_phones_goes_on_with_what_it_knew_of_them(songs: Path) -> None:
+    phones = chorus(songs)
+    learned(songs, "unbroken", 8, **phones)
+    learned(songs, "broken", 8, until=5, **phones)
+    learned(songs, "broken", 8, **phones)
+
+    one, other = (checkpoint.load(songs / run / "last.pt") for run in ("unbroken", "broken"))
+    assert one.head is not None
+    assert other.head is not None
+    assert one.head["weight"].shape[0] == len(PHONES)
+    for name, value in (one.weights | one.head).items():
+        assert torch.equal(value, (other.weights | other.head)[name]), name
+
+
+@pytest.mark.parametrize("begun_with_phones", [True, False])
+def test_a_run_goes_on_when_phones_are_learned_from_now_on_or_no_longer(
+    songs: Path, begun_with_phones: bool
+) -> None:
+    phones = chorus(songs)
+    learned(songs, "run", 5, until=3, **(phones if begun_with_phones else {}))
+    learned(songs, "run", 5, **({} if begun_with_phones else phones))
+
+    assert (checkpoint.load(songs / "run" / "last.pt").head is None) == begun_with_phones
+
+
+def test_phones_lower_the_loss_of_the_letters_sooner(songs: Path) -> None:
+    learned(songs, "with", 60, **chorus(songs))
+    learned(songs, "without", 60)
+
+    def held(run: str) -> float:
+        lines = (songs / run / "log.jsonl").read_text().splitlines()
+        return next(e["held_loss"] for e in map(json.loads, lines) if "held_loss" in e)
+
+    assert held("with") < held("without")
 
 
 def test_the_same_seed_learns_the_same_and_another_one_does_not(songs: Path) -> None:

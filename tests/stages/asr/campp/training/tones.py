@@ -10,13 +10,27 @@ from typing import Any
 import numpy as np
 import yaml
 
-from stages.asr.campp.training import sound
+from stages.asr.campp.training import align, manifest, sound
 from stages.asr.campp.training.config import Config, read
 from stages.events import SAMPLE_RATE, Samples
 
 TONES = {"a": 400.0, "b": 900.0, "c": 1700.0, "d": 3000.0}
+VOWELS = {"a": "AA", "b": "EH", "c": "IY", "d": "UW"}
+"""The phone that each letter counts as."""
+
 LETTER = 0.2
 """Seconds of a letter; a gap of half as long follows."""
+
+STEPS: dict[str, Any] = {
+    "warm_up": 20,
+    "cool_down": 40,
+    "peak": 4e-3,
+    "seconds": 20,
+    "short_first": 0,
+    "bands": 0,
+    "gaps": 0,
+    "chunks": [16, 0],
+}
 
 
 def sung(text: str, seed: int = 0) -> Samples:
@@ -56,7 +70,9 @@ def _word(rng: random.Random) -> str:
     return letters
 
 
-def lesson(folder: Path, *, steps: int = 160, **changed: Any) -> Config:
+def lesson(
+    folder: Path, *, steps: int = 160, schedule: dict[str, Any] | None = None, **changed: Any
+) -> Config:
     """Write a training of the songbook in ``folder/songs`` and read it."""
     content = {
         "seed": 5,
@@ -75,19 +91,36 @@ def lesson(folder: Path, *, steps: int = 160, **changed: Any) -> Config:
         "sources": [
             {"name": "tones", "manifest": "{data}/songs/manifest.jsonl", "hold_share": 0.15}
         ],
-        "steps": {
-            "total": steps,
-            "warm_up": 20,
-            "cool_down": 40,
-            "peak": 4e-3,
-            "seconds": 20,
-            "short_first": 0,
-            "bands": 0,
-            "gaps": 0,
-            "chunks": [16, 0],
-        },
+        "steps": {**STEPS, "total": steps, **(schedule or {})},
         "keep": {"minutes": 60, "look": 1000, "averaged": 2},
     }
     file = folder / "lesson.yaml"
     file.write_text(yaml.safe_dump({**content, **changed}))
     return read(file)
+
+
+def chorus(folder: Path, *, prepared: bool = True) -> dict[str, Any]:
+    """Return what changes a lesson so that phones are learned, a phone a letter.
+
+    ``prepared`` writes the phones of the songbook in ``folder`` as an earlier run would have.
+    """
+    source = {
+        "name": "tones",
+        "manifest": "{data}/songs/manifest.jsonl",
+        "hold_share": 0.15,
+        "aligned": True,
+    }
+    schedule = {"phones": 1.0, "phones_after": 0.3, "phones_fade": 80}
+    if prepared:
+        clips = manifest.read(folder / "songs" / "manifest.jsonl")
+        align.write_found("tones", clips, folder / "work", [_marks(clip.text) for clip in clips])
+    return {"sources": [source], "schedule": schedule}
+
+
+def _marks(text: str) -> align.Marks:
+    gap, letter = (int(seconds * align.RATE) for seconds in (LETTER / 2, LETTER))
+    said, place = [], gap
+    for one in text:
+        said.append((VOWELS[one], place, letter))
+        place += letter + gap
+    return align.spread(said, place)

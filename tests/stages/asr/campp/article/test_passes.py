@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from stages.asr.campp.article import passes
+from stages.asr.campp.training import manifest
+from tests.stages.asr.campp.training.tones import songbook
+
+
+def test_another_recogniser_has_the_last_word_and_its_time_is_taken(tmp_path: Path) -> None:
+    clips = manifest.read(songbook(tmp_path / "songs", 3))
+
+    finals = passes.second("scripted", clips)
+
+    assert finals.texts == ("hello can you hear me",) * 3  # each clip is a call of its own
+    assert len(finals.ms) == 3
+    assert min(finals.ms) > 0
+
+
+def test_numbers_and_marks_are_written_as_in_the_references() -> None:
+    assert passes.spelled_out("Set it to 21, please!") == "set it to twenty one please"
+    assert passes.spelled_out("It's 5% off") == "it's five percent off"
