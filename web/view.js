@@ -5,6 +5,7 @@ import { WaitView } from "./view-wait.js";
 
 const STATES = ["connecting", "listening", "thinking", "speaking", "lost"];
 const DECAY = 0.82; // of a meter, each message
+const HERE = ["127.0.0.1", "localhost", "[::1]"]; // elsewhere these pages ask for more than a click
 
 /** -60..0 dB as 0..1: how loud it seems. */
 const loudness = (level) => Math.max(0, Math.min(1, 1 + Math.log10(Math.max(level, 1e-6)) / 3));
@@ -30,6 +31,7 @@ export class View {
    */
   constructor(actions) {
     this.#do = actions;
+    $("pages").hidden = !HERE.includes(location.hostname);
     $("picker").addEventListener("submit", (event) => {
       event.preventDefault();
       actions.call(this.#picked(), true);
