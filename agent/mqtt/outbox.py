@@ -52,6 +52,7 @@ class Outbox:
     dropped_others: int = 0
     _waiting: OrderedDict[str | int, Letter] = field(default_factory=OrderedDict)
     _records: deque[int] = field(default_factory=deque)  # the keys of those that wait
+    _others: deque[int] = field(default_factory=deque)  # and of those that are no state either
     _keys: count[int] = field(default_factory=count)
     _news: anyio.Event = field(default_factory=anyio.Event)
     _emptied: anyio.Event = field(default_factory=anyio.Event)
@@ -66,9 +67,7 @@ class Outbox:
         elif letter.record:
             self._put_record(letter)
         else:
-            if len(self._waiting) - len(self._records) >= self.others:
-                self._drop_other()
-            self._waiting[next(self._keys)] = letter
+            self._put_other(letter)
         self._news.set()
 
     async def first(self) -> tuple[str | int, Letter]:
@@ -88,8 +87,9 @@ class Outbox:
         """Take a letter out, unless a newer one has taken its place meanwhile."""
         if self._waiting.get(key) is letter:
             del self._waiting[key]
-            if letter.record and self._records and self._records[0] == key:
-                self._records.popleft()
+            line = self._records if letter.record else self._others
+            if line and line[0] == key:
+                line.popleft()
         if not self._waiting:
             self._emptied.set()
 
@@ -101,7 +101,10 @@ class Outbox:
         self._records.append(key)
         self._waiting[key] = letter
 
-    def _drop_other(self) -> None:
-        oldest = next(key for key, letter in self._waiting.items() if not letter.record)
-        del self._waiting[oldest]
-        self.dropped_others += 1
+    def _put_other(self, letter: Letter) -> None:
+        if len(self._others) >= self.others:
+            del self._waiting[self._others.popleft()]
+            self.dropped_others += 1
+        key = next(self._keys)
+        self._others.append(key)
+        self._waiting[key] = letter

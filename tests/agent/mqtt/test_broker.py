@@ -10,6 +10,7 @@ from pathlib import Path
 import aiomqtt
 import anyio
 import pytest
+from anyio.streams.buffered import BufferedByteReceiveStream
 from pydantic import SecretStr
 
 from agent.__main__ import run
@@ -82,8 +83,9 @@ async def test_the_command_serves_until_it_is_stopped() -> None:
     with anyio.fail_after(18):
         async with await anyio.open_process(command) as process:
             assert process.stdout is not None
-            said = (await process.stdout.receive()).decode()
-            assert said == f"The broker answers at mqtt://127.0.0.1:{port} (Ctrl-C stops it)\n"
+            line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 200)
+            said = line.decode()
+            assert said == f"The broker answers at mqtt://127.0.0.1:{port} (Ctrl-C stops it)"
             async with aiomqtt.Client("127.0.0.1", port) as home:
                 await home.publish("any/topic", "hello", qos=1)
             process.send_signal(signal.SIGTERM)

@@ -39,6 +39,16 @@ async def test_the_oldest_latency_records_give_way_and_nothing_else() -> None:
     assert await all_of(box) == ["n0", "n1", "n2", "r2", "n3", "r3"]
 
 
+async def test_a_state_survives_a_flood_of_other_letters() -> None:
+    """What the broker keeps for everybody who comes later must not be an old one."""
+    box = Outbox(others=3)
+    box.put(state("hung up"))
+    for number in range(9):
+        box.put(note(f"n{number}"))
+    assert await all_of(box) == ["hung up", "n6", "n7", "n8"]
+    assert box.dropped_others == 6
+
+
 async def test_only_the_newest_state_waits() -> None:
     box = Outbox()
     for word in ("listening", "thinking", "speaking"):
