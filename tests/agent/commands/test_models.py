@@ -21,5 +21,5 @@ def test_in_80_columns_every_name_is_whole(tmp_path: Path) -> None:
     for model in store.catalogue.values():
         wanted = f"{model.name} {model.licence} {model.source} {model.summary}".split()
         assert set(wanted) <= words
-        [row] = [line for line in lines if line.startswith(model.name)]
+        [row] = [line for line in lines if line.startswith(f"{model.name} ")]
         assert (f"{model.size / 1e6:.1f}" if model.files else " ? ") in row
