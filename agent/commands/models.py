@@ -93,7 +93,7 @@ def show_all(store: ModelStore, out: Console) -> int:
     out.print(Text.from_ansi(heading))
     for row, model in zip(rows, models, strict=True):
         out.print(Text.from_ansi(row))
-        about = Text(f"{model.summary} ({model.source})", style="dim")
+        about = Text(f"{model.summary}; {model.source}", style="dim")
         out.print(Padding(about, (0, 0, 0, 4)))
     out.print(f"in {store.root}", soft_wrap=True)
     return 0

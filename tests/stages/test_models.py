@@ -394,7 +394,7 @@ def test_the_command_lists_what_lies_on_hubs_and_forgets_what_came(tmp_path: Pat
     )
     rows = {line.split()[0]: line for line in listed.stdout.splitlines() if line.strip()}
     assert "28.0" in rows["campplus-zh-cn"]
-    assert "(modelscope iic/speech_campplus_sv_zh-cn_16k-common)" in listed.stdout
+    assert "modelscope iic/speech_campplus_sv_zh-cn_16k-common" in listed.stdout
     assert " ? " in rows["paraformer-zh-streaming"]
     record = tmp_path / ".records" / "paraformer-zh-streaming.json"
     record.parent.mkdir()
