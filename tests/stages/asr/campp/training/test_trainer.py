@@ -17,10 +17,9 @@ import torch
 
 from stages.asr.campp.graph import open_graph
 from stages.asr.campp.training import checkpoint, corpus, evaluate, export, fake, qat, sets
-from stages.asr.campp.training.align import PHONES
 from stages.asr.campp.training.checkpoint import BadCheckpoint, NotKept
 from stages.asr.campp.training.corpus import Corpus
-from stages.asr.campp.training.text import TOKENS
+from stages.asr.campp.training.text import PHONES, TOKENS
 from stages.asr.campp.training.trainer import train
 from tests.stages.asr.campp.training.tones import chorus, lesson, songbook
 
@@ -122,7 +121,7 @@ def test_phones_lower_the_loss_of_the_letters_sooner(songs: Path) -> None:
 
     def held(run: str) -> float:
         lines = (songs / run / "log.jsonl").read_text().splitlines()
-        return next(e["held_loss"] for e in map(json.loads, lines) if "held_loss" in e)
+        return float(next(e["held_loss"] for e in map(json.loads, lines) if "held_loss" in e))
 
     assert held("with") < held("without")
 
