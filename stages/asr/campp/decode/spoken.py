@@ -109,8 +109,8 @@ class Spoken:
 
     lexicon: Lexicon
     blank: int = 0
-    beam: int = 48
-    margin: float = 7.0
+    beam: int = 96
+    margin: float = 9.0
     floor: float = -6.0
     sure: float = -0.01
     weight: float = 0.5
