@@ -100,18 +100,23 @@ class Spoken:
         floor: natural logarithm; less likely phones are not tried.
         sure: natural logarithm; a blank likelier than this is taken without a search.
         weight: of the language model.
-        bonus: natural logarithm a word, so that the language model does not favour few.
+        bonus: natural logarithm a word: above 0 for more words, below for fewer.
+        scale: of the network's logarithms. Frames are no independent witnesses, and a network of
+            little training is surer than it is right.
+        reluctance: natural logarithm that a blank costs: such a network leaves phones out.
         favoured: natural logarithms that come on top for words that a call waits for.
     """
 
     lexicon: Lexicon
     blank: int = 0
-    beam: int = 48
-    margin: float = 12.0
+    beam: int = 96
+    margin: float = 9.0
     floor: float = -6.0
-    sure: float = -0.02
-    weight: float = 0.6
-    bonus: float = 0.5
+    sure: float = -0.01
+    weight: float = 0.5
+    bonus: float = -0.75
+    scale: float = 0.6
+    reluctance: float = 1.5
     favoured: Mapping[int, float] = field(default_factory=dict)
 
     def with_hotwords(self, hotwords: Sequence[str], bonus: float) -> Spoken:
@@ -187,7 +192,8 @@ class Search:
                 self._rest(blank)
             else:
                 tried = np.flatnonzero(frame > rules.floor).tolist()
-                self._step(blank, {t: float(frame[t]) for t in tried if t != rules.blank})
+                chances = {t: rules.scale * float(frame[t]) for t in tried if t != rules.blank}
+                self._step(rules.scale * blank - rules.reluctance, chances)
             self._frames += 1
 
     def best(self) -> Hypothesis:

@@ -115,7 +115,8 @@ def prepare(config: Config, data: Path, work: Path, tell: Tell) -> Corpus:
     """
     sources = clips_of(config, data, work)
     geometry = config.network.geometry()
-    folders, marks = [], {}
+    folders: list[Path] = []
+    marks: dict[tuple[str, str], Marks] = {}
     for source, clips in sources:
         if source.aligned:
             found = align.of_clips(source.name, clips, work, tell)

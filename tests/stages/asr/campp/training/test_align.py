@@ -9,9 +9,10 @@ import pytest
 pytest.importorskip("scipy", reason="needs SciPy: pip install 'firstword[train]'")
 
 from stages.asr.campp.training import align, augment, corpus, manifest, sound
-from stages.asr.campp.training.align import PHONES, Aligner, NoAligner, Shift
+from stages.asr.campp.training.align import Aligner, NoAligner, Shift
 from stages.asr.campp.training.augment import Augment
 from stages.asr.campp.training.manifest import BadInput
+from stages.asr.campp.training.text import PHONES
 from tests.stages.asr.campp.training.tones import chorus, lesson, songbook
 
 A, B = PHONES.index("AA"), PHONES.index("B")
