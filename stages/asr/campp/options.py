@@ -46,7 +46,7 @@ class CamppOptions(Options):
         " `firstword asr words`, or ARPA n-grams over tokens; a network of phones has its own",
     )
     language_model_weight: float | None = Field(
-        default=None, ge=0, le=5, description="0.3 beside letters, 0.5 beside phones, if not said"
+        default=None, ge=0, le=5, description="0.3 beside letters, 0.6 beside phones, if not said"
     )
     word_beam: int = Field(default=96, ge=1, le=512, description="kept while words are searched")
     word_bonus: float = Field(default=-0.75, ge=-5, le=10, description="a word, natural log")

@@ -37,7 +37,7 @@ Decoders: TypeAlias = Callable[[Hearing], Callable[[], Decoder]]
 """From what a call wants to hear, what makes a decoder for each of its utterances."""
 
 
-SPELLED, SPOKEN = 0.3, 0.5
+SPELLED, SPOKEN = 0.3, 0.6
 """Weights of a language model beside letters, and beside phones."""
 
 

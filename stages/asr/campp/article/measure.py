@@ -36,7 +36,7 @@ BEAM = 8
 WEIGHTS = (0.2, 0.4, 0.7)
 """Of the language models over characters; each is a point of the curve."""
 
-WORD_WEIGHTS = (0.25, 0.5, 0.75)
+WORD_WEIGHTS = (0.3, 0.6, 0.9)
 """Of the language model over words."""
 
 PACKET = 8

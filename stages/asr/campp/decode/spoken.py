@@ -113,7 +113,7 @@ class Spoken:
     margin: float = 9.0
     floor: float = -6.0
     sure: float = -0.01
-    weight: float = 0.5
+    weight: float = 0.6
     bonus: float = -0.75
     scale: float = 0.6
     reluctance: float = 1.5
