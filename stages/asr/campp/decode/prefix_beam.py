@@ -54,7 +54,7 @@ class Entry:
     @property
     def both(self) -> float:
         """Log probability of all ways to this prefix."""
-        return _plus(self.blank, self.token)
+        return plus(self.blank, self.token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,10 +245,11 @@ def _add(
         return
     if max(blank, token) > max(entry.blank, entry.token):
         entry.spot = spot
-    entry.blank, entry.token = _plus(entry.blank, blank), _plus(entry.token, token)
+    entry.blank, entry.token = plus(entry.blank, blank), plus(entry.token, token)
 
 
-def _plus(a: float, b: float) -> float:
+def plus(a: float, b: float) -> float:
+    """Return the logarithm of the sum of two probabilities, given as theirs."""
     if a < b:
         a, b = b, a
     return a if b == NONE else a + math.log1p(math.exp(b - a))

@@ -7,7 +7,6 @@ the best word costs that it leaves possible, and a word's end the difference to 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -15,11 +14,10 @@ from typing import TypeAlias
 import numpy as np
 
 from stages.asr.campp.decode.hypothesis import SPACE, Hypothesis, LogProbs, Piece
+from stages.asr.campp.decode.prefix_beam import NONE, plus
 from stages.asr.campp.decode.words import START, Chances, Table
 from stages.errors import UserError
 from stages.threads import Workers
-
-NONE = -math.inf
 
 UNFINISHED = -20.0
 """Natural logarithm of a last word that is none: it costs, but what was heard is not lost."""
@@ -86,7 +84,7 @@ class Turn:
             return
         if max(blank, token) > max(entry.blank, entry.token):
             entry.model, entry.first, entry.last = rest
-        entry.blank, entry.token = _plus(entry.blank, blank), _plus(entry.token, token)
+        entry.blank, entry.token = plus(entry.blank, blank), plus(entry.token, token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,14 +204,14 @@ class Search:
 
     def _rest(self, blank: float) -> None:
         self._entries = {
-            key: Entry(_plus(e.blank, e.token) + blank, NONE, e.model, e.first, e.last)
+            key: Entry(plus(e.blank, e.token) + blank, NONE, e.model, e.first, e.last)
             for key, e in self._entries.items()
         }
 
     def _step(self, blank: float, tried: dict[int, float]) -> None:
         turn = Turn(tried, {})
         for key, entry in self._entries.items():
-            both = _plus(entry.blank, entry.token)
+            both = plus(entry.blank, entry.token)
             again = tried.get(key[1].token)
             repeated = NONE if again is None else entry.token + again
             last = entry.last if again is None else self._frames
@@ -264,7 +262,7 @@ class Search:
     def _kept(self, made: dict[Key, Entry]) -> dict[Key, Entry]:
         """Keep the best; of hypotheses that no later sound can tell apart only the better."""
         ranked = sorted(
-            ((_plus(e.blank, e.token) + e.model, key, e) for key, e in made.items()),
+            ((plus(e.blank, e.token) + e.model, key, e) for key, e in made.items()),
             key=lambda one: -one[0],
         )
         lowest = ranked[0][0] - self._rules.margin
@@ -282,7 +280,7 @@ class Search:
     def _ranked(self) -> list[tuple[float, Hypothesis]]:
         found = []
         for (said, branch), entry in self._entries.items():
-            score = _plus(entry.blank, entry.token) + entry.model
+            score = plus(entry.blank, entry.token) + entry.model
             if branch.token < 0:  # nothing was said yet
                 found.append((score, said))
                 continue
@@ -340,12 +338,6 @@ class SpokenBeam:
 def _advanced(search: Search, log_probs: LogProbs) -> tuple[Search, Hypothesis]:
     search.take(log_probs)
     return search, search.best()
-
-
-def _plus(a: float, b: float) -> float:
-    if a < b:
-        a, b = b, a
-    return a if b == NONE else a + math.log1p(math.exp(b - a))
 
 
 def _shared(a: Said, b: Said) -> Said:
