@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from stages.asr.campp.training import sound
 from stages.asr.campp.training.manifest import BadInput, Clip
+from stages.asr.campp.training.pronounce import Lexicon
 from stages.asr.campp.training.text import PHONES
 from stages.errors import UserError
 from stages.events import SAMPLE_RATE, Samples
@@ -65,11 +66,16 @@ UNCHANGED = Shift()
 class Aligner:
     """Finds the phones of clips; one at a time.
 
+    Args:
+        package: what finds them.
+        lexicon: asked for words that the package's dictionary lacks; in read books that is one
+            or more in every third clip, and a clip with one has no phones otherwise.
+
     Raises:
         NoAligner: PocketSphinx is not installed.
     """
 
-    def __init__(self, package: str = "pocketsphinx") -> None:
+    def __init__(self, package: str = "pocketsphinx", lexicon: Lexicon | None = None) -> None:
         try:
             found: Any = importlib.import_module(package)
         except ImportError as error:
@@ -77,11 +83,12 @@ class Aligner:
         # Without bestpath: the second pass is bound to the words' times of the first, and those
         # that bestpath makes are too short for their phones in every fifth clip.
         self._decoder = found.Decoder(lm=None, loglevel="FATAL", bestpath=False, topn=2)
+        self._lexicon = lexicon or Lexicon({}, guess=False)
 
     def marks(self, samples: Samples, text: str) -> Marks | None:
         """Return a clip's phones, or nothing: an unknown word, or sound that is not the text."""
         words = text.split()
-        if not words or any(self._decoder.lookup_word(word) is None for word in words):
+        if not words or not all([self._knows(word) for word in words]):
             return None
         wide = np.pad(samples, (QUIET, QUIET))
         pcm = (np.clip(wide, -1, 1) * 32767).astype("<i2").tobytes()
@@ -97,6 +104,15 @@ class Aligner:
         said = [(p.name, p.start, p.duration) for word in self._decoder.get_alignment()
                 for p in word]  # fmt: skip
         return spread(said, len(samples) * RATE // SAMPLE_RATE, QUIET * RATE // SAMPLE_RATE)
+
+    def _knows(self, word: str) -> bool:
+        """Tell whether the decoder can say a word, perhaps because it was just told how."""
+        if self._decoder.lookup_word(word) is not None:
+            return True
+        said = self._lexicon.of(word)
+        if said:
+            self._decoder.add_word(word, " ".join(said[0]), True)
+        return bool(said)
 
     def _hear(self, pcm: bytes) -> None:
         self._decoder.start_utt()
@@ -183,7 +199,7 @@ def _line(clip: Clip, marks: Marks | None) -> str:
 
 
 def _find(clips: Sequence[Clip], file: Path) -> None:
-    aligner = Aligner()
+    aligner = Aligner(lexicon=Lexicon.read())
     with file.open("a", encoding="utf-8") as target:
         for clip in clips:
             target.write(_line(clip, aligner.marks(sound.load(clip.file), clip.text)))
@@ -218,5 +234,5 @@ def _unpacked(packed: list[list[int]]) -> Marks:
 
 
 def _digest(clips: Sequence[Clip]) -> str:
-    said = json.dumps([1, [(clip.key, clip.text) for clip in clips]])
+    said = json.dumps([2, [(clip.key, clip.text) for clip in clips]])
     return hashlib.sha256(said.encode()).hexdigest()[:12]

@@ -12,6 +12,7 @@ from stages.asr.campp.training import align, augment, corpus, manifest, sound
 from stages.asr.campp.training.align import Aligner, NoAligner, Shift
 from stages.asr.campp.training.augment import Augment
 from stages.asr.campp.training.manifest import BadInput
+from stages.asr.campp.training.pronounce import Lexicon
 from stages.asr.campp.training.text import PHONES
 from tests.stages.asr.campp.training.tones import chorus, lesson, songbook
 
@@ -113,6 +114,23 @@ def test_pocketsphinx_finds_the_phones_of_words_that_were_said(tmp_path: Path) -
     aligner = Aligner()
     assert aligner.marks(sound.load(clips[0].file), "green xyzzyplugh") is None
     assert aligner.marks(np.zeros(1600, np.float32), "green tea for all of you") is None
+
+
+def test_words_that_the_dictionary_lacks_are_found_as_the_lexicon_says_them(tmp_path: Path) -> None:
+    pytest.importorskip("pocketsphinx", reason="needs PocketSphinx: pip install 'firstword[train]'")
+    from stages.asr.campp.training import synthetic
+
+    said = synthetic.speak(lambda _: "green tea", {"hibari": 1.0}, 1, 7, tmp_path / "said")
+    (clip,) = manifest.read(said)
+    aligner = Aligner(lexicon=Lexicon({"xyzzytea": [("T", "IY")]}, guess=False))
+
+    known = aligner.marks(sound.load(clip.file), "green tea")
+    guessed = aligner.marks(sound.load(clip.file), "green xyzzytea")
+
+    assert known is not None
+    assert guessed is not None
+    assert guessed.tolist() == known.tolist()
+    assert aligner.marks(sound.load(clip.file), "green plughtea") is None
 
 
 def test_clips_whose_phones_were_found_are_not_heard_again(tmp_path: Path) -> None:
