@@ -12,8 +12,7 @@ KNOCK_MS = 96
 """A sound that held a reply and was too short for an utterance is over after that."""
 
 _EN = (
-    "mm mmm hm hmm mhm mm-hm mm-hmm mmhmm uh-huh uhhuh um yeah yep yes ok okay right sure"
-    " ah oh wow"
+    "mm mmm hm hmm mhm mm-hm mm-hmm mmhmm uh-huh uhhuh um yeah yep yes ok okay right sure ah oh wow"
 )
 _ZH = "嗯 哼 哦 噢 喔 啊 对 是 是的 好 好的 行"
 BACKCHANNELS = frozenset((*_EN.split(), *_ZH.split()))

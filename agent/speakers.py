@@ -100,9 +100,7 @@ class SpeakerBook:
                 f"{print_.name!r} cannot be a name: up to 60 characters in one line, without"
                 " slashes, and no spaces at its ends."
             )
-        kept = [
-            one for one in self.read() if (one.name, one.model) != (print_.name, print_.model)
-        ]
+        kept = [one for one in self.read() if (one.name, one.model) != (print_.name, print_.model)]
         if len(kept) >= MOST:
             raise NotPossible(f"{MOST} voices are known already; forget one first.")
         self._write([*kept, print_])

@@ -81,9 +81,7 @@ class Turns:
         """Begin with a greeting, as the reply to nothing."""
         return [self._release("", None, None)]
 
-    def frame(
-        self, end: int, samples: int, speech: float, loud: int | None = None
-    ) -> list[Action]:
+    def frame(self, end: int, samples: int, speech: float, loud: int | None = None) -> list[Action]:
         """Hear a frame.
 
         Args:

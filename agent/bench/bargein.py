@@ -77,9 +77,7 @@ async def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-async def over(
-    stages: Stages, settings: TurnSettings, sounds: Sequence[Sound]
-) -> list[Outcome]:
+async def over(stages: Stages, settings: TurnSettings, sounds: Sequence[Sound]) -> list[Outcome]:
     """Return what each sound does to a reply."""
     outcomes = []
     for one in sounds:

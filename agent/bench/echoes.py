@@ -112,7 +112,6 @@ class Echoing(Overtalk):
                 pass
 
 
-
 # --- all rooms ------------------------------------------------------------------------------
 
 LEVELS_DB = (-40.0, -30.0, -24.0, -18.0, -12.0, -6.0)
@@ -167,9 +166,7 @@ async def _one(
     audio = ReplyAudio(1)
     await audio.push(said.samples)
     audio.finished = True
-    case = Echoing(
-        stages, settings, heard, said=said, audio=audio, room=room, guarded=guarded
-    )
+    case = Echoing(stages, settings, heard, said=said, audio=audio, room=room, guarded=guarded)
     return await case.run()
 
 

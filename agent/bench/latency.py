@@ -184,9 +184,7 @@ async def measure(
         return rounds
 
 
-async def _round(
-    url: str, profile: str, files: Sequence[Path], turns: int, count: int
-) -> Round:
+async def _round(url: str, profile: str, files: Sequence[Path], turns: int, count: int) -> Round:
     heard: list[tuple[CallResult, Told]] = []
     before = await look(url)
     async with anyio.create_task_group() as tasks:

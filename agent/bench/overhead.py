@@ -129,9 +129,7 @@ def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-async def _together(
-    calls: int, turns: int, profile: Profile, stages: Stages
-) -> list[TurnRecord]:
+async def _together(calls: int, turns: int, profile: Profile, stages: Stages) -> list[TurnRecord]:
     """Run calls that begin at even distances, and return the records of all their turns."""
     records: list[TurnRecord] = []
     async with anyio.create_task_group() as tasks:

@@ -120,9 +120,7 @@ def entries(folder: Path, taken: Taken) -> list[dict[str, Any]]:
 # --- recordings -----------------------------------------------------------------------------
 
 
-async def _recordings(
-    folder: Path, entry: dict[str, Any], sure: Sure
-) -> AsyncIterator[Recording]:
+async def _recordings(folder: Path, entry: dict[str, Any], sure: Sure) -> AsyncIterator[Recording]:
     """Give what one caller says in one turn, once or more often in a recording."""
     group, name = entry["set"], Path(entry["path"]).stem
     file = folder.parent / entry["path"]
@@ -201,9 +199,7 @@ def _turns(recording: Recording) -> Iterator[Recording]:
 
 def _padded(one: Recording) -> Case:
     before = samples_in(BEFORE_MS)
-    samples = np.concatenate(
-        [_background(one, BEFORE_MS), one.samples, _background(one, AFTER_MS)]
-    )
+    samples = np.concatenate([_background(one, BEFORE_MS), one.samples, _background(one, AFTER_MS)])
     return Case(one.name, one.group, samples, before + one.bounds[1])
 
 

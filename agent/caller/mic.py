@@ -61,7 +61,7 @@ class Utterance:
     def last_speech_before(self, moment: float) -> int | None:
         """Return the place of the last speech sample spoken before ``moment``, if there is one."""
         places = np.flatnonzero(_loud(self.samples, forward=True))
-        before = [place for place in places[::FRAME // 4] if self.when(int(place)) <= moment]
+        before = [place for place in places[:: FRAME // 4] if self.when(int(place)) <= moment]
         return int(before[-1]) if before else None
 
 

@@ -227,9 +227,7 @@ class _Caller:
 
     # --- the sum ---
 
-    async def result(
-        self, url: str, call: str, connect_ms: float, out: Path | None
-    ) -> CallResult:
+    async def result(self, url: str, call: str, connect_ms: float, out: Path | None) -> CallResult:
         """Sum up, and write what ``out`` asks for."""
         follow = self._follow
         turns = tuple(turn_result(follow, index) for index in range(len(follow.spoken)))

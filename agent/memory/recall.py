@@ -77,8 +77,7 @@ class Recall:
         It waits for the score of their voice, and a moment for the disk.
         """
         names = {
-            "" if utterance is None else await self.voices.whose(utterance)
-            for utterance in pieces
+            "" if utterance is None else await self.voices.whose(utterance) for utterance in pieces
         }
         name = names.pop() if len(names) == 1 else ""
         return Person(name, await self._messages(name)) if name else Person()

@@ -90,9 +90,7 @@ def summed_up(memory: Memory, told: tuple[Exchange, ...], summary: str) -> Memor
 def given_up(memory: Memory, told: tuple[Exchange, ...]) -> Memory:
     """Drop turns of which no summary could be made: better nothing than something invented."""
     left = _without(memory.fallen, told)
-    return replace(
-        memory, fallen=left, dropped=memory.dropped + len(memory.fallen) - len(left)
-    )
+    return replace(memory, fallen=left, dropped=memory.dropped + len(memory.fallen) - len(left))
 
 
 def is_over(memory: Memory, now: datetime) -> bool:

@@ -228,7 +228,5 @@ def _count(database: sqlite3.Connection) -> int:
 
 
 def _memory(said: dict[str, Any]) -> Memory:
-    lists = {
-        field: tuple(Exchange(**one) for one in said[field]) for field in ("turns", "fallen")
-    }
+    lists = {field: tuple(Exchange(**one) for one in said[field]) for field in ("turns", "fallen")}
     return Memory(**(said | lists))

@@ -71,9 +71,7 @@ async def open_broker(
         secret = password.get_secret_value() if password else ""
         plugins = {"agent.mqtt.broker.OneUser": {"user": user, "password": secret}}
     else:
-        plugins = {
-            "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}
-        }
+        plugins = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     listener = {"type": "tcp", "bind": place, "max_connections": MOST_CLIENTS}
     logging.getLogger("amqtt").setLevel(logging.CRITICAL)  # it logs a traceback for a busy port

@@ -86,9 +86,7 @@ class Reporter:
         """Publish a turn's latency record, without its words."""
         shown = {key: value for key, value in record.to_dict().items() if key not in _WORDS}
         total = record.first_response_ms
-        latency = Latency(
-            call=record.call, turn=record.turn, first_response_ms=total, record=shown
-        )
+        latency = Latency(call=record.call, turn=record.turn, first_response_ms=total, record=shown)
         letter = Letter(self.topics.of("latency"), latency, record=True)
         self.outbox.put(letter)
         self._turns += 1

@@ -123,15 +123,9 @@ class VoiceChoice(Choice):
     """How the character sounds."""
 
     voice: str = Field(default="", max_length=200, description="the engine's name for it")
-    rate: Ratio = Field(
-        default=1.0, ge=0.25, le=4, description="of speaking: +10% or 1.1"
-    )
-    pitch: Hertz = Field(
-        default=0.0, ge=-500, le=500, description="up or down: +5Hz or 5"
-    )
-    volume: Ratio = Field(
-        default=1.0, ge=0, le=4, description="+10% or 1.1"
-    )
+    rate: Ratio = Field(default=1.0, ge=0.25, le=4, description="of speaking: +10% or 1.1")
+    pitch: Hertz = Field(default=0.0, ge=-500, le=500, description="up or down: +5Hz or 5")
+    volume: Ratio = Field(default=1.0, ge=0, le=4, description="+10% or 1.1")
 
     @property
     def speaking(self) -> Voice:

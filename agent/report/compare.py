@@ -79,9 +79,7 @@ class Comparison:
         return asdict(self)
 
 
-def compare(
-    a: Sequence[TurnRecord], b: Sequence[TurnRecord], names: tuple[str, str]
-) -> Comparison:
+def compare(a: Sequence[TurnRecord], b: Sequence[TurnRecord], names: tuple[str, str]) -> Comparison:
     """Compare B with A."""
     measure = _common(a, b)
     ours, theirs = ([r for r in side if measure and measure_of(r) == measure] for side in (a, b))

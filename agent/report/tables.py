@@ -113,9 +113,7 @@ def _groups(title: str, groups: Sequence[Group]) -> Table:
     table = _table(title, "", "turns", "p50", "p90", "p95", "p99", "failed", "fell back")
     for group in groups:
         trouble = (str(group.failed or ""), str(group.fallbacks or ""))
-        table.add_row(
-            Text(group.name), str(group.turns), *_percentiles(group.total), *trouble
-        )
+        table.add_row(Text(group.name), str(group.turns), *_percentiles(group.total), *trouble)
     return table
 
 

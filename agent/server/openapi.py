@@ -130,8 +130,7 @@ def _errors() -> dict[str, Any]:
 
 def _object(**fields: str | dict[str, Any]) -> dict[str, Any]:
     properties = {
-        name: {"type": field} if isinstance(field, str) else field
-        for name, field in fields.items()
+        name: {"type": field} if isinstance(field, str) else field for name, field in fields.items()
     }
     return {"type": "object", "properties": properties, "required": list(fields)}
 

@@ -59,9 +59,7 @@ def open_belt(
     return Belt({tool.name: tool for tool in tools}, hands)
 
 
-def _made(
-    choice: BuiltinChoice | MqttChoice | HttpChoice | PythonChoice, language: str
-) -> Tool:
+def _made(choice: BuiltinChoice | MqttChoice | HttpChoice | PythonChoice, language: str) -> Tool:
     match choice:
         case BuiltinChoice():
             return builtin(choice.name, language)

@@ -52,8 +52,10 @@ def _timer(chinese: bool) -> Tool:
         if chinese:
             later = f"{length}到了：{about}。" if about else f"{length}到了。"
         else:
-            later = f"Your timer of {length} is over: {about}." if about else (
-                f"Your timer of {length} is over."
+            later = (
+                f"Your timer of {length} is over: {about}."
+                if about
+                else (f"Your timer of {length} is over.")
             )
         if not hands.say_later(seconds, later):
             raise ToolFailed("There are too many timers already.")

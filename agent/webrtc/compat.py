@@ -94,7 +94,10 @@ class _Gathering:
         self._ports = ports
 
     async def candidates(  # the signature is aioice's
-        self, component: int, addresses: list[str], timeout: int = 5  # noqa: ASYNC109
+        self,
+        component: int,
+        addresses: list[str],
+        timeout: int = 5,  # noqa: ASYNC109
     ) -> list[Candidate]:
         """Stand in for aioice's ``Connection.get_component_candidates``."""
         addresses = list(self._hosts) or addresses or ["127.0.0.1"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.webrtc.grid import FRAME_SECONDS, SLIP_AFTER, Grid
+from agent.webrtc.grid import FRAME_SECONDS, LEAN, SLIP_AFTER, Grid
 
 
 def test_frames_are_due_on_one_grid_however_late_they_leave() -> None:
@@ -46,3 +48,21 @@ def test_the_number_says_where_in_time_the_frame_belongs() -> None:
     grid = Grid(0.0)
     numbers = [grid.take(now) for now in (0.0, 0.02, 0.5, 0.52, 0.54)]
     assert numbers == [0, 1, 25, 26, 27]
+
+
+@given(st.floats(0, 1000), st.floats(0, 1000))
+def test_a_grid_leans_towards_a_moment_the_short_way_and_slowly(
+    start: float, moment: float
+) -> None:
+    grid = Grid(start)
+    dues = [start]
+    for _ in range(int(FRAME_SECONDS / 2 / LEAN) + 2):
+        grid.take(grid.due())
+        grid.lean(moment)
+        dues.append(grid.due())
+
+    apart = (grid.due() - moment + FRAME_SECONDS / 2) % FRAME_SECONDS - FRAME_SECONDS / 2
+    assert apart == pytest.approx(0.0, abs=1e-6)
+    steps = [after - before - FRAME_SECONDS for before, after in pairwise(dues)]
+    assert max(map(abs, steps)) <= LEAN + 1e-9
+    assert abs(sum(steps)) <= FRAME_SECONDS / 2 + 1e-6

@@ -14,7 +14,8 @@ import pytest
 from agent.line import FRAME, PLAYOUT_RATE, Line
 from agent.messages import Bye, FromPage, HangUp, Ping, Pong, Say, State, ToPage, Trouble
 from agent.webrtc import Watches, answer
-from agent.webrtc.line import AUDIO_KEPT, INBOX_KEPT, WebRtcLine
+from agent.webrtc.grid import FRAME_SECONDS
+from agent.webrtc.line import AUDIO_KEPT, INBOX_KEPT, REPLY_AFTER, WebRtcLine
 from agent.webrtc.peer import Peer
 from stages.events import SAMPLE_RATE, Audio, Samples
 from tests.agent.webrtc.calls import LOCAL, PATIENT, Pair, Toner, connected, silent
@@ -125,6 +126,19 @@ async def test_a_sample_has_the_time_at_which_it_was_due_here() -> None:
         assert due <= now
         later = pair.line.spoken_at(pieces[-1].end + SAMPLE_RATE)
         assert later - due == pytest.approx(1.0)
+
+
+async def test_our_frames_come_to_follow_close_behind_those_of_the_caller() -> None:
+    async with connected() as pair:
+
+        def follows() -> bool:
+            grid = pair.line.track.grid
+            if grid is None or not pair.line.receiver.packets:
+                return False
+            behind = (grid.due() - pair.line.spoken_at(0)) % FRAME_SECONDS
+            return abs(behind - REPLY_AFTER) < 0.0005
+
+        await pair.hears(follows)
 
 
 async def test_words_go_both_ways() -> None:

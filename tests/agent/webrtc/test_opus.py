@@ -89,9 +89,7 @@ def test_only_whole_frames_can_be_sent() -> None:
 def test_voice_takes_some_28_kilobits() -> None:
     noise = np.random.default_rng(1).normal(0, 0.1, PLAYOUT_RATE).astype(np.float32)
     encoder = opus.Encoder()
-    size = sum(
-        len(encoder.encode(noise[at : at + FRAME])) for at in range(0, len(noise), FRAME)
-    )
+    size = sum(len(encoder.encode(noise[at : at + FRAME])) for at in range(0, len(noise), FRAME))
     assert 2_000 < size < 5_000
 
 
