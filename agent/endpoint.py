@@ -76,7 +76,7 @@ _TOKEN = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff](?:[\w'’](?<![\u3400-\
 class Clues(NamedTuple):
     """What makes it likely that more comes, and what that adds to the doubt."""
 
-    detector: float = 0.5  # how sure it is that more comes
+    detector: float = 0.5  # how sure it is that more comes, squared: a little doubt is none
     comma: float = 0.8  # at the end
     alone: float = 0.65  # one word, or a call and a name
     hesitation: float = 1.0  # at the end
@@ -163,7 +163,7 @@ def clues(evidence: Evidence) -> Clues:
     text = (evidence.text or "").strip()
     words = _tokens(_plain(text))
     return Clues(
-        detector=0.5 if evidence.complete is None else 1 - evidence.complete,
+        detector=0.5 if evidence.complete is None else (1 - evidence.complete) ** 2,
         comma=text.endswith((",", "，")),
         alone=len(words) < 2 or (len(words) == 2 and words[0] in CALLING),
         hesitation=_hesitates(_plain(text), words),

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 # The figures come from the curve in docs/turn-taking.md: firstword bench endpoint.
 PRESETS: dict[str, dict[str, Any]] = {
-    "quick": {"confident_ms": 200, "doubtful_ms": 420, "cap_ms": 1500},
+    "quick": {"confident_ms": 200, "doubtful_ms": 540, "cap_ms": 1500},
     "balanced": {},
-    "patient": {"confident_ms": 850, "doubtful_ms": 970, "cap_ms": 1500},
+    "patient": {"confident_ms": 740, "doubtful_ms": 1020, "cap_ms": 1500},
 }
 
 
@@ -24,8 +24,8 @@ class TurnSettings(BaseModel):
     start_ms: int = Field(64, ge=0, le=1000, description="of speech before an utterance begins")
     pre_roll_ms: int = Field(320, ge=0, le=2000, description="kept from before it began")
     pause_ms: int = Field(64, ge=32, le=1000, description="of silence before guesswork begins")
-    confident_ms: int = Field(300, ge=100, le=5000, description="of silence when all says: done")
-    doubtful_ms: int = Field(540, ge=100, le=8000, description="of silence when little says so")
+    confident_ms: int = Field(255, ge=100, le=5000, description="of silence when all says: done")
+    doubtful_ms: int = Field(620, ge=100, le=8000, description="of silence when little says so")
     cap_ms: int = Field(1500, ge=200, le=15000, description="of silence that ends any turn")
     longest_ms: int = Field(30_000, ge=2000, le=120_000, description="of one utterance, at most")
     speculate: bool = Field(True, description="prepare the reply at the first pause")

@@ -40,11 +40,8 @@ TIMERS_MS = (200, 300, 400, 500, 600, 700, 800, 900, 1000, 1200, 1500)
 THRESHOLDS = (0.3, 0.5, 0.7, 0.9, 0.97)
 ALONE_MS, GIVES_UP_MS = 200, (800, 1500)
 """The turn detector alone: it ends a turn after the first, and one it doubts after the second."""
-BETWEEN = (
-    ("quick", "balanced", 0.5),
-    *(("balanced", "patient", share) for share in (0.2, 0.4, 0.6, 0.8)),
-)
-"""Two presets, and how far from the one to the other: the rest of our curve."""
+BETWEEN_MS = ((300, 500), (410, 530), (520, 640), (630, 830))
+"""``confident_ms`` and ``doubtful_ms`` of other points of our curve, beside the presets."""
 
 
 USUAL = TurnSettings.model_validate({})
@@ -138,7 +135,7 @@ def ways() -> list[Way]:
         Way("ours", name, TurnSettings.model_validate(knobs), patience_ms)
         for name, knobs in PRESETS.items()
     ]
-    return found + [_between(*one) for one in BETWEEN]
+    return found + [_set(*one) for one in BETWEEN_MS]
 
 
 def _fixed(timer: int) -> Way:
@@ -152,13 +149,9 @@ def _alone(floor: float, last: int) -> Way:
     return Way(f"detector, {last} ms", f"from {floor}", USUAL, patience)
 
 
-def _between(one: str, other: str, share: float) -> Way:
-    begin, end = (TurnSettings.model_validate(PRESETS[name]) for name in (one, other))
-    times = {
-        name: round((1 - share) * getattr(begin, name) + share * getattr(end, name))
-        for name in ("confident_ms", "doubtful_ms", "cap_ms")
-    }
-    name = f"{share:.0%} from {one} to {other}"
+def _set(confident_ms: int, doubtful_ms: int) -> Way:
+    times = {"confident_ms": confident_ms, "doubtful_ms": doubtful_ms}
+    name = f"{confident_ms} to {doubtful_ms} ms"
     return Way("ours", name, TurnSettings.model_validate(times), patience_ms)
 
 

@@ -26,6 +26,11 @@ def test_one_that_sounds_broken_off_waits_longer_but_an_ear_alone_is_not_half_th
     assert wait(0.0, "I went there") == middle
 
 
+def test_a_little_doubt_in_the_voice_is_next_to_none() -> None:
+    sure, little, much = (wait(complete, "I went there") for complete in (1.0, 0.8, 0.2))
+    assert little - sure < 0.1 * (much - sure)
+
+
 def test_no_opinion_lies_between() -> None:
     assert wait(1.0, "I went there") < wait(None, "I went there") < wait(0.0, "I went there")
 
