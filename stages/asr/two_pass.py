@@ -95,6 +95,22 @@ class _Kept:
         return heard
 
 
+@dataclass(slots=True)
+class _Said:
+    """The newest final: a partial that says no more comes late, and would take back its words."""
+
+    utterance: int = -1
+    letters: int = 0
+
+    def passes(self, transcript: Transcript) -> bool:
+        """Take a transcript of either recogniser; tell whether it is to be sent."""
+        letters = sum(map(str.isalnum, transcript.text))
+        if transcript.final:
+            self.utterance, self.letters = transcript.utterance, letters
+            return True
+        return transcript.utterance != self.utterance or letters > self.letters
+
+
 class TwoPassAsr:
     """Partials of one recogniser, finals of another."""
 
@@ -136,9 +152,9 @@ class TwoPassAsr:
         source: Source[AsrInput],
         sink: Sink[Transcript],
     ) -> None:
-        quick, sure = _pipe(), _pipe()
-        tasks.start_soon(self._run, self._partials, hearing, quick[1], sink, False)
-        tasks.start_soon(self._run, self._finals, hearing, sure[1], sink, True)
+        quick, sure, said = _pipe(), _pipe(), _Said()
+        for asr, pipe in ((self._partials, quick), (self._finals, sure)):
+            tasks.start_soon(self._run, asr, hearing, pipe[1], sink, said)
         async with quick[0], sure[0]:
             await _deal(source, quick[0], sure[0])
 
@@ -148,13 +164,13 @@ class TwoPassAsr:
         hearing: Hearing,
         source: MemoryObjectReceiveStream[AsrInput],
         sink: Sink[Transcript],
-        finals: bool,
+        said: _Said,
     ) -> None:
         give, take = anyio.create_memory_object_stream[Transcript](BACKLOG)
         async with source, take, anyio.create_task_group() as tasks:
             tasks.start_soon(asr.run, hearing, source, give)
             async for transcript in take:
-                if transcript.final == finals:
+                if transcript.final == (asr is self._finals) and said.passes(transcript):
                     await sink.send(transcript)
 
 

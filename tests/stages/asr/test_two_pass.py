@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from stages.asr.two_pass import LONGEST, BadChoice, TwoPassAsr, TwoPassOptions
@@ -83,6 +84,40 @@ async def test_the_quick_one_is_shown_and_the_sure_one_has_the_last_word() -> No
     assert partials[0] == "wot"
     assert partials[-1] == "wot tyme is it"
     assert finals == ["What time is it?"]
+
+
+async def test_words_of_the_quick_one_that_the_sure_one_has_said_are_not_shown_again() -> None:
+    sure_was_heard = anyio.Event()
+
+    class Slow:
+        """A quick one that is late: it comes with its words when the final is out."""
+
+        async def run(
+            self, hearing: Hearing, source: Source[AsrInput], sink: Sink[Transcript]
+        ) -> None:
+            async with sink, source:
+                await sure_was_heard.wait()
+                for text in ("what time is", "what time is it", "what time is it in rome"):
+                    await sink.send(Transcript(1, text, 32_000))
+
+    class Sure:
+        async def run(
+            self, hearing: Hearing, source: Source[AsrInput], sink: Sink[Transcript]
+        ) -> None:
+            async with sink, source:
+                await sink.send(Transcript(1, "What time is it?", 16_000, final=True))
+
+    texts: list[str] = []
+    say, hear = anyio.create_memory_object_stream[AsrInput](1)
+    give, take = anyio.create_memory_object_stream[Transcript](8)
+    async with hear, take, anyio.create_task_group() as tasks:
+        tasks.start_soon(TwoPassAsr(Slow(), Sure()).run, Hearing(), hear, give)
+        say.close()
+        async for transcript in take:
+            texts.append(transcript.text)
+            sure_was_heard.set()
+
+    assert texts == ["What time is it?", "what time is it in rome"]
 
 
 async def test_every_pause_has_exactly_one_final() -> None:

@@ -88,7 +88,7 @@ class Aligner:
     def marks(self, samples: Samples, text: str) -> Marks | None:
         """Return a clip's phones, or nothing: an unknown word, or sound that is not the text."""
         words = text.split()
-        if not words or not all([self._knows(word) for word in words]):
+        if not words or not all(self._knows(word) for word in words):
             return None
         wide = np.pad(samples, (QUIET, QUIET))
         pcm = (np.clip(wide, -1, 1) * 32767).astype("<i2").tobytes()
