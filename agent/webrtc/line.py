@@ -30,7 +30,7 @@ AUDIO_KEPT = 500
 """Frames (10 s) for a call that does not listen; beyond that the oldest go."""
 INBOX_KEPT = 64
 
-REPLY_AFTER = 0.006
+REPLY_AFTER = 0.008
 """Seconds from a packet of the caller to the next frame of ours: enough to hear in it that a turn
 is over and to begin the reply. Left to chance it is anything up to 20 ms, 10 on average."""
 

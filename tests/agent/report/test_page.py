@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from agent.report import Selection, compare
+from agent.report.figures import ORDER
 from agent.report.page import comparison_page, fragment, page, style
 from agent.timeline import TurnRecord
 from tests.agent.report.turns import guessed, turn
@@ -78,11 +79,11 @@ def test_every_picture_is_well_formed_and_has_words_for_those_who_cannot_see_it(
         assert root.get("aria-label") or root.get("aria-hidden")
 
 
-def test_every_class_of_a_stage_has_its_colour() -> None:
+def test_every_stage_has_its_colour_those_that_few_turns_have_too() -> None:
     used = set(re.findall(r'class="s-(\w+)', page(some())))
     assert used
-    for name in used:
-        assert f".s-{name} {{" in style()
+    for name in used | set(ORDER):
+        assert re.search(rf"\.s-{name}(, \.s-\w+)* {{", style()), name
 
 
 def test_the_median_turn_and_the_slowest_are_drawn() -> None:
