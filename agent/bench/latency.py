@@ -15,7 +15,7 @@ import os
 import platform
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import cycle, islice
@@ -31,13 +31,15 @@ from rich.table import Table
 from agent import caller
 from agent.bench.figures import percentiles
 from agent.bench.load import Load, between, look
+from agent.bench.pauses import bounds
+from agent.bench.taking import sure_places
 from agent.caller import CallResult
 from agent.commands import models as models_command
 from agent.commands.demo import recordings
-from agent.engines import models_of
+from agent.engines import models_of, open_engines
 from agent.errors import NotPossible
 from agent.messages import Playing, ReplyEnd, ToPage
-from agent.profile import default_id, load
+from agent.profile import Profile, default_id, load
 from agent.report.figures import ORDER
 from agent.serving import own_agent
 from stages.models import ModelStore
@@ -107,6 +109,21 @@ class Round:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Recordings to speak, and the seconds of the first and the last speech in each.
+
+    What is not in there is found by level.
+    """
+
+    files: Sequence[Path]
+    speech: Mapping[Path, tuple[float, float]] = field(default_factory=dict)
+
+    def part(self, begin: int, turns: int) -> Spoken:
+        """Return so many turns of it from a place on, from the start again after the end."""
+        return Spoken(list(islice(cycle(self.files), begin, begin + turns)), self.speech)
+
+
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the benchmark's arguments."""
     parser.add_argument(
@@ -135,9 +152,10 @@ def run(options: argparse.Namespace) -> int:
     async def rounds() -> list[Round]:
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder)
-            files = options.say or await spoken(state)
+            files = options.say or await recorded(state)
+            heard = Spoken(files, await _speech_of(profile, files))
             return await measure(
-                profile.id, files, options.turns, options.calls, state, partial(_tell, console)
+                profile.id, heard, options.turns, options.calls, state, partial(_tell, console)
             )
 
     taken = anyio.run(rounds, backend_options={"use_uvloop": True})
@@ -148,15 +166,23 @@ def run(options: argparse.Namespace) -> int:
     return 1 if any(each.failures for each in taken) else 0
 
 
-async def spoken(folder: Path) -> list[Path]:
+async def recorded(folder: Path) -> list[Path]:
     """Return human requests where they lie beside the project, else what the demo says."""
     found = sorted(_SPEECH.glob("*.flac")) if _SPEECH.is_dir() else []
     return found or await recordings(folder)
 
 
+async def _speech_of(profile: Profile, files: Sequence[Path]) -> dict[Path, tuple[float, float]]:
+    """Find where each recording's speech begins and ends, by the profile's own VAD."""
+    async with open_engines(ModelStore()) as engines:
+        sure = partial(sure_places, await engines.stages(profile))
+        found = {file: await bounds(file, sure) for file in files}
+    return {file: speech for file, speech in found.items() if speech is not None}
+
+
 async def measure(
     profile: str,
-    files: Sequence[Path],
+    spoken: Spoken,
     turns: int,
     calls: Sequence[int],
     state: Path,
@@ -166,7 +192,7 @@ async def measure(
 
     Args:
         profile: its id.
-        files: recordings; each caller begins elsewhere in them, and begins anew at their end.
+        spoken: recordings; each caller begins elsewhere in them, and begins anew at their end.
         turns: of each caller.
         calls: callers at once, a round each.
         state: a folder for the turns, so that they do not mix with those of the user.
@@ -176,22 +202,21 @@ async def measure(
         NotPossible: the agent does not start, or refuses a call.
     """
     async with own_agent(profile, ["--max-calls", str(max(calls))], state) as url:
-        await caller.place(url, files[:1], profile=profile)
+        await caller.place(url, spoken.files[:1], profile=profile)
         rounds = []
         for count in calls:
-            rounds.append(await _round(url, profile, files, turns, count))
+            rounds.append(await _round(url, profile, spoken, turns, count))
             tell(rounds[-1])
         return rounds
 
 
-async def _round(url: str, profile: str, files: Sequence[Path], turns: int, count: int) -> Round:
+async def _round(url: str, profile: str, spoken: Spoken, turns: int, count: int) -> Round:
     heard: list[tuple[CallResult, Told]] = []
     before = await look(url)
     async with anyio.create_task_group() as tasks:
         for number in range(count):
             # Each begins elsewhere in the list, so that they do not say the same at once.
-            begin = number * len(files) // count
-            chosen = list(islice(cycle(files), begin, begin + turns))
+            chosen = spoken.part(number * len(spoken.files) // count, turns)
             talking = partial(_caller, url, profile, chosen, heard)
             tasks.start_soon(talking, number * STAGGER_S)
     return _sum_up(count, heard, between(before, await look(url)))
@@ -200,16 +225,18 @@ async def _round(url: str, profile: str, files: Sequence[Path], turns: int, coun
 async def _caller(
     url: str,
     profile: str,
-    files: Sequence[Path],
+    spoken: Spoken,
     heard: list[tuple[CallResult, Told]],
     wait: float,
 ) -> None:
     """Say everything, in calls of ``A_CALL`` turns."""
     await anyio.sleep(wait)
-    for begin in range(0, len(files), A_CALL):
+    for begin in range(0, len(spoken.files), A_CALL):
         told = Told()
-        say = files[begin : begin + A_CALL]
-        result = await caller.place(url, say, profile=profile, on_message=told.take)
+        say = spoken.files[begin : begin + A_CALL]
+        result = await caller.place(
+            url, say, profile=profile, on_message=told.take, speech=spoken.speech
+        )
         heard.append((result, told))
 
 

@@ -100,6 +100,18 @@ async def cases(folder: Path, sure: Sure, taken: Taken = EVERYTHING) -> list[Cas
     return [*whole, *_stretched(asked), *_joined(asked)]
 
 
+async def bounds(file: Path, sure: Sure) -> tuple[float, float] | None:
+    """Return where a recording's speech begins and ends, in seconds; none: there is none.
+
+    It is found in the whole recording, by a VAD and by level, without the machinery under test.
+    """
+    samples = sound.read(file, SAMPLE_RATE)
+    places = np.flatnonzero(_speech(samples, await sure(samples)))
+    if not len(places):
+        return None
+    return float(places[0]) / 100, float(places[-1] + 1) / 100
+
+
 def entries(folder: Path, taken: Taken) -> list[dict[str, Any]]:
     """Return what the manifest of a folder says of the recordings that are taken.
 

@@ -14,9 +14,15 @@ from agent.line import FRAME, PLAYOUT_RATE
 from stages.audio import samples_in, silence
 from stages.events import Samples
 
-SPEECH_DB = 40.0
-"""Speech is what lies less than this below the loudest 10 ms of its recording. Noise above it
-counts as speech, so a recording for measurements ends in quiet, or right after the last word."""
+SPEECH_DB, ABOVE_FLOOR_DB = 40.0, 10.0
+"""Speech is what lies less than the first below the loudest 10 ms of its recording, and more than
+the second above its background: else the noise after the last word would count as the caller's
+last sound, and the wait for the reply would look shorter than it was."""
+QUIET_SHARE = 0.1
+"""Of a recording there is at least so much background."""
+NOISIEST_DB = 15.0
+"""So far below the loudest 10 ms is speech in any case: of a sound that never pauses, the quietest
+tenth is no background."""
 
 _WINDOW = samples_in(10, PLAYOUT_RATE)
 _KEPT = 15_000  # send jitters: five minutes
@@ -27,6 +33,9 @@ _MOST = 90_000  # frames recorded: half an hour; then no more are kept
 class Utterance:
     """A recording that is being spoken, or was.
 
+    Args:
+        known: seconds of its first and last speech, where somebody knows better than its level.
+
     Attributes:
         speech_start: place of its first speech sample.
         speech_end: place of its last speech sample.
@@ -35,11 +44,17 @@ class Utterance:
 
     file: Path
     samples: Samples  # at PLAYOUT_RATE
+    known: tuple[float, float] | None = None
     done: anyio.Event = field(default_factory=anyio.Event)
     _anchors: list[tuple[int, float]] = field(default_factory=list)  # place, and its time
 
     def __post_init__(self) -> None:
-        self.speech_start, self.speech_end = speech_bounds(self.samples)
+        if self.known is None:
+            self.speech_start, self.speech_end = speech_bounds(self.samples)
+        else:
+            last = len(self.samples) - 1
+            first, end = (min(last, round(at * PLAYOUT_RATE)) for at in self.known)
+            self.speech_start, self.speech_end = first, end
 
     @property
     def began(self) -> bool:
@@ -60,7 +75,7 @@ class Utterance:
 
     def last_speech_before(self, moment: float) -> int | None:
         """Return the place of the last speech sample spoken before ``moment``, if there is one."""
-        places = np.flatnonzero(_loud(self.samples, forward=True))
+        places = np.flatnonzero(_loud(self.samples[: self.speech_end + 1], forward=True))
         before = [place for place in places[:: FRAME // 4] if self.when(int(place)) <= moment]
         return int(before[-1]) if before else None
 
@@ -151,7 +166,9 @@ def _loud(samples: Samples, *, forward: bool) -> npt.NDArray[np.bool_]:
     first = _WINDOW if forward else 1
     level = level[first : first + len(samples)]
     peak = float(level.max(initial=0.0))
-    loud: npt.NDArray[np.bool_] = level > max(peak * 10 ** (-SPEECH_DB / 10), 1e-12)
+    background = float(np.quantile(level[::_WINDOW], QUIET_SHARE)) if len(level) else 0.0
+    noise = min(background * 10 ** (ABOVE_FLOOR_DB / 10), peak * 10 ** (-NOISIEST_DB / 10))
+    loud: npt.NDArray[np.bool_] = level > max(peak * 10 ** (-SPEECH_DB / 10), noise, 1e-12)
     return loud
 
 

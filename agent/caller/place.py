@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -55,6 +55,7 @@ async def place(  # noqa: PLR0913 - what a call can be told is many things
     out: Path | None = None,
     on_message: Callable[[ToPage], None] | None = None,
     manners: Manners | None = None,
+    speech: Mapping[Path, tuple[float, float]] | None = None,
 ) -> CallResult:
     """Call an agent and speak to it. Cancelling hangs up.
 
@@ -66,6 +67,8 @@ async def place(  # noqa: PLR0913 - what a call can be told is many things
         out: a folder for ``call.wav`` (left the caller, right the reply) and ``call.json``.
         on_message: told every message of the agent as it comes.
         manners: how to behave.
+        speech: seconds of the first and the last speech of recordings, where they are known; by
+            level alone, noise after the last word passes for speech.
 
     Raises:
         NotPossible: a recording cannot be read or is silent, ``out`` cannot be written, nobody
@@ -77,7 +80,9 @@ async def place(  # noqa: PLR0913 - what a call can be told is many things
     caller = _Caller(on_message, manners or Manners())
     try:
         connect_ms, call = await caller.connect(url, profile, token)
-        await caller.talk([Utterance(f, s) for f, s in zip(files, sounds, strict=True)])
+        known = speech or {}
+        said = [Utterance(f, s, known.get(f)) for f, s in zip(files, sounds, strict=True)]
+        await caller.talk(said)
     finally:
         await caller.peer.close()
     return await caller.result(url, call, connect_ms, out)

@@ -246,6 +246,30 @@ def test_speaking_again_cuts_the_first_off() -> None:
     assert second.done.is_set()
 
 
+def test_noise_after_the_last_word_is_no_last_sound() -> None:
+    hiss = np.random.default_rng(3).normal(0, 0.004, round(0.4 * PLAYOUT_RATE))
+    samples = np.concatenate([hiss, tone(0.5), hiss]).astype(np.float32)
+
+    utterance = Utterance(Path(), samples)
+
+    assert utterance.speech_start / PLAYOUT_RATE == pytest.approx(0.4, abs=0.011)
+    assert utterance.speech_end / PLAYOUT_RATE == pytest.approx(0.9, abs=0.011)
+
+
+def test_a_sound_that_never_pauses_is_speech_from_end_to_end() -> None:
+    samples = tone(0.5)
+    utterance = Utterance(Path(), samples)
+    assert utterance.speech_start < PLAYOUT_RATE // 1000
+    assert utterance.speech_end > len(samples) - PLAYOUT_RATE // 1000
+
+
+def test_where_speech_is_known_to_end_it_ends_there() -> None:
+    utterance = Utterance(Path(), tone(0.5), known=(0.1, 0.3))
+    assert utterance.speech_start == round(0.1 * PLAYOUT_RATE)
+    assert utterance.speech_end == round(0.3 * PLAYOUT_RATE)
+    assert Utterance(Path(), tone(0.5), known=(0.0, 9.0)).speech_end == len(tone(0.5)) - 1
+
+
 # --- the clock and the ear ---
 
 

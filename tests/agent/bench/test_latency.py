@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from agent.bench.latency import false_endpoints, measure
+from agent.bench.latency import Spoken, false_endpoints, measure
 from agent.caller import CallResult, Exactness, TurnResult
 from agent.line import PLAYOUT_RATE
 from agent.messages import Playing, ReplyEnd
@@ -101,7 +101,7 @@ async def test_two_callers_at_once_are_measured_against_a_real_agent(
     (tmp_path / "scripted.yaml").write_text(PROFILE)
     speech, state = tmp_path / "speech.wav", tmp_path / "state"
     sound.write(speech, [_tone(0.8)], PLAYOUT_RATE)
-    [alone, two] = await measure("scripted", [speech], 2, [1, 2], state)
+    [alone, two] = await measure("scripted", Spoken([speech]), 2, [1, 2], state)
     assert (alone.calls, alone.turns, two.turns) == (1, 2, 4)
     assert alone.failures == two.failures == ()
     assert len(two.heard_ms) == 4
