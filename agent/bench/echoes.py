@@ -137,8 +137,23 @@ class InRoom:
     talked_over: Outcome
 
 
-async def in_rooms(stages: Stages, settings: TurnSettings, folder: Path) -> list[InRoom]:
-    """Let the profile's voice speak in every room, without and with the guard."""
+async def in_rooms(
+    stages: Stages,
+    settings: TurnSettings,
+    folder: Path,
+    *,
+    levels: Sequence[float] = LEVELS_DB,
+    delays: Sequence[float] = DELAYS_MS,
+) -> list[InRoom]:
+    """Let the profile's voice speak in every room, without and with the guard.
+
+    Args:
+        stages: the profile's.
+        settings: of its turn-taking.
+        folder: of the development recordings.
+        levels: of the echo, in dB relative to what was played.
+        delays: of the echo, in milliseconds.
+    """
     said = await _spoken(stages)
     caller = await to_thread.run_sync(sound.read, folder / f"{OVER_IT}.flac", SAMPLE_RATE)
     before = silence(samples_in(TALKS_AT_S * 1000))
@@ -148,8 +163,8 @@ async def in_rooms(stages: Stages, settings: TurnSettings, folder: Path) -> list
     results = []
     for name in ROOMS:
         response = await to_thread.run_sync(_response, folder / "noise" / f"{name}.flac")
-        for late in DELAYS_MS:
-            for level in LEVELS_DB:
+        for late in delays:
+            for level in levels:
                 room = Room(name, response, late, level)
                 for guarded in (False, True):
                     both = [

@@ -48,6 +48,34 @@ def test_rooms_are_counted_by_level() -> None:
     assert (on["guard"], on["ended_itself"], on["holds"]) == (True, 0, 0)
 
 
+@pytest.mark.model
+@pytest.mark.speech
+@pytest.mark.timeout(180)
+async def test_a_real_voice_in_real_rooms_does_not_interrupt_itself_and_a_person_does(
+    speech: Path, store: ModelStore
+) -> None:
+    async with open_engines(store) as engines:
+        profile = load("default")
+        rooms = await echoes.in_rooms(
+            await engines.stages(profile),
+            profile.turn.settings,
+            speech / "dev",
+            levels=(-30.0, -12.0),
+            delays=(100.0,),
+        )
+
+    guarded = [one for one in rooms if one.guarded]
+    assert len(guarded) == 2 * len(echoes.ROOMS)
+    for one in guarded:
+        assert one.alone.ended_ms is None, one
+        assert one.talked_over.ended_ms is not None, one
+        assert one.talked_over.ended_ms > 0, one
+    without, within = (
+        sum(one.alone.held_ms for one in rooms if one.guarded == guard) for guard in (False, True)
+    )
+    assert within < without / 4
+
+
 def test_a_folder_without_recordings_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotPossible, match="it has no manifest"):
         bargein.read(tmp_path)
