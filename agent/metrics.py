@@ -123,6 +123,14 @@ class Metrics:
         return generate_latest(self.registry)
 
 
+@dataclass(frozen=True, slots=True)
+class _Latest:
+    """The latest turn of a call, and whether it was counted as ended too early."""
+
+    turn: int
+    early: bool
+
+
 class _Turns:
     """The figures that come from records."""
 
@@ -160,7 +168,10 @@ class _Turns:
         self.early = counter(
             "early_endpoints", "Turns in which the caller was cut off", ("profile",)
         )
-        self._answered: OrderedDict[str, int] = OrderedDict()  # call to its latest turn
+        self.cut_in = counter(
+            "early_endpoints_heard", "Those in which they heard the reply cut in", ("profile",)
+        )
+        self._answered: OrderedDict[str, _Latest] = OrderedDict()  # by call
         self._zero()
 
     def _zero(self) -> None:
@@ -183,10 +194,11 @@ class _Turns:
                 self.stage.labels(span, engine, profile).observe(ms / 1000)
         for span, ms in record.hidden.items():
             self.hidden.labels(span).inc(ms / 1000)
-        if record.barge_in_ms is not None:
+        if record.barge_in_ms is not None and not record.cut_in:
             self.barge_in.labels(profile).observe(max(0.0, record.barge_in_ms / 1000))
         self.turns.labels(profile, _outcome(record)).inc()
         self._trouble(record)
+        self._cut_off(record)
         self._guessed(record)
 
     def _trouble(self, record: TurnRecord) -> None:
@@ -194,16 +206,20 @@ class _Turns:
             self.errors.labels(stage_of_sentence(record.error)).inc()
         for sentence in record.fallbacks:
             self.fallbacks.labels(stage_of_sentence(sentence)).inc()
-        if record.marks.get("endpoint", 0.0) < 0 or self._again(record):
-            self.early.labels(record.profile).inc()
 
-    def _again(self, record: TurnRecord) -> bool:
-        """Tell whether this turn was answered before: its caller had been cut off."""
+    def _cut_off(self, record: TurnRecord) -> None:
+        """Count a turn whose caller was cut off: once, however many replies it came to."""
+        if record.measured_from != "speech_end":
+            return
         before = self._answered.pop(record.call, None)
-        self._answered[record.call] = record.turn
+        again = before is not None and before.turn == record.turn
+        early = again or record.cut_in or record.marks.get("endpoint", 0.0) < 0
+        counted = before is not None and again and before.early
+        self.early.labels(record.profile).inc(int(early and not counted))
+        self.cut_in.labels(record.profile).inc(int(record.cut_in))
+        self._answered[record.call] = _Latest(record.turn, early)
         if len(self._answered) > CALLS_KNOWN:
             self._answered.popitem(last=False)
-        return before == record.turn
 
     def _guessed(self, record: TurnRecord) -> None:
         guess = record.speculation

@@ -241,6 +241,8 @@ class Replies:
         if entry is None or entry.over:
             return
         turn, start = entry.timeline.turn, None if speech_start is None else speech_start * 1000
+        if speech_start is not None:
+            entry.timeline.interruption(speech_start)
         self.playout.cut(action.reply)
         if entry.audio.begun:  # else there is nothing to be silent about
             self.line.send(Flush(turn=turn, reply=action.reply, speech_start=start))

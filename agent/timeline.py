@@ -59,6 +59,15 @@ SPANS: Mapping[Mark, str] = {
 
 RESIDUAL = "residual"
 
+CUT_IN_MS = 1_000.0
+"""A caller who takes the word back sooner than this after their own last sound was cut into.
+
+Whoever interrupts a reply has listened to it first, and it begins some 400 to 600 ms after their
+last sound; to hear, judge and begin to speak takes the rest. A silence of about a second is also
+what conversation bears before somebody fills it (Jefferson 1989, "a standard maximum silence of
+approximately one second"), so one who goes on within it was pausing. In doubt we are to blame.
+"""
+
 _WORK: tuple[Mark, ...] = (
     "asr_final",
     "tool_called",
@@ -121,6 +130,18 @@ class TurnRecord:
     hidden: dict[str, float]  # span name to ms of its work that the endpoint's wait hid
     barge_in_ms: float | None  # first sample of the interruption to silence in the ear
     tools: tuple[ToolUse, ...] = ()
+    interrupted_after_ms: float | None = None
+    """The interruption's first sample after ``speech_end``; none: not spoken, or not told."""
+
+    @property
+    def cut_in(self) -> bool:
+        """Whether the caller was still speaking their turn, and heard the reply cut in.
+
+        They went on within ``CUT_IN_MS`` of their last sound, though the reply had begun to sound.
+        That is an endpoint decided too early, and not a barge-in.
+        """
+        after = self.interrupted_after_ms
+        return after is not None and after < CUT_IN_MS and "playout_first" in self.marks
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON knows it; ``spans`` are pairs of name and milliseconds."""
@@ -165,6 +186,7 @@ class Timeline:
     _hit: bool = False
     _wasted: int = 0
     _barge_in: tuple[float, float] | None = None
+    _interruption: float | None = None
 
     def mark(self, name: Mark, at: float) -> None:
         """Say that something happened at ``at`` seconds; the first to say so wins."""
@@ -205,6 +227,10 @@ class Timeline:
         """Say when an interruption's speech began and when the ear fell silent, in seconds."""
         self._barge_in = self._barge_in or (speech_start, silent)
 
+    def interruption(self, speech_start: float) -> None:
+        """Say when the speech that ended the reply began, in seconds, as we heard it here."""
+        self._interruption = speech_start
+
     def record(self) -> TurnRecord:
         """Return the turn as it stands now."""
         origin, begins = self._origin()
@@ -241,6 +267,7 @@ class Timeline:
             hidden=hidden,
             barge_in_ms=_between(self._barge_in),
             tools=tuple(self.tools),
+            interrupted_after_ms=self._interrupted_after(origin, begins),
         )
 
     def _origin(self) -> tuple[float, Mark | None]:
@@ -269,6 +296,11 @@ class Timeline:
         if self._caller_end is None or "speech_end" not in self.marks:
             return None
         return _ms(self.marks["speech_end"] - self._caller_end)
+
+    def _interrupted_after(self, origin: float, begins: Mark | None) -> float | None:
+        if self._interruption is None or begins != "speech_end":
+            return None
+        return _ms(self._interruption - origin)
 
     def _hidden(self, after: Mapping[Mark, float], origin: float) -> dict[str, float]:
         """Return how much of each stage's own time lay before the endpoint."""

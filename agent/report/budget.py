@@ -5,7 +5,7 @@
       endpoint: {p95: 500}
       tts: {p50: 100}
     barge_in: {p95: 200}
-    early_endpoints: 0.05              # share of turns in which the caller was cut off
+    early_endpoints: 0.05              # share of turns that ended too early
     failed: 0                          # turns
 
 What the budget names and nobody measured is over it: a CI that measures nothing must not pass.

@@ -212,10 +212,12 @@ def _more(names: tuple[str, str], a: Figures, b: Figures) -> list[str]:
     told = []
     if a.endpoints.judged and b.endpoints.judged:
         cut = [f"{side.endpoints.early} of {side.endpoints.judged}" for side in (a, b)]
+        heard = (a.endpoints.heard, b.endpoints.heard)
         if a.endpoints.early or b.endpoints.early:
             told.append(
                 f"The caller was cut off in {cut[0]} turns by {names[0]}"
-                f" and in {cut[1]} by {names[1]}."
+                f" and in {cut[1]} by {names[1]}"
+                + (f"; they heard it in {heard[0]} and {heard[1]}." if any(heard) else ".")
             )
     if a.failed or b.failed:
         told.append(

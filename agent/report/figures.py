@@ -66,11 +66,13 @@ class Endpoints:
     """How well the end of the caller's turn was found.
 
     A turn was ended too early if that was decided before the caller's last sound (which only
-    the caller's own end can tell), or if the caller went on and the turn had to begin anew.
+    the caller's own end can tell), if the caller went on and the turn had to begin anew, or if
+    the reply had begun to sound and the caller went on at once (``TurnRecord.cut_in``).
     """
 
     judged: int  # spoken turns
     early: int
+    heard: int  # those of the early ones whose caller heard the reply cut in
     wait: Spread | None  # from the last sound to the decision
     vad_error: Spread | None  # absolute: the VAD's end of speech against the caller's
 
@@ -173,8 +175,10 @@ def summarise(records: Sequence[TurnRecord]) -> Figures:
         total=spread(map(total_of, chosen)),
         stages=_stages(chosen),
         others=others,
-        barge_in=spread(r.barge_in_ms for r in records if r.barge_in_ms is not None),
-        interrupted=sum(record.interrupted for record in records),
+        barge_in=spread(
+            r.barge_in_ms for r in records if r.barge_in_ms is not None and not r.cut_in
+        ),
+        interrupted=sum(record.interrupted and not record.cut_in for record in records),
         endpoints=_endpoints(records),
         guesses=_guesses(records),
         failed=sum(record.error is not None for record in records),
@@ -203,9 +207,11 @@ def _endpoints(records: Sequence[TurnRecord]) -> Endpoints:
     replies = Counter((record.call, record.turn) for record in spoken)
     early = {turn for turn, count in replies.items() if count > 1}
     early |= {(record.call, record.turn) for record in spoken if record.marks["endpoint"] < 0}
+    heard = {(record.call, record.turn) for record in spoken if record.cut_in}
     return Endpoints(
         judged=len(replies),
-        early=len(early),
+        early=len(early | heard),
+        heard=len(heard),
         wait=spread(record.marks["endpoint"] for record in spoken),
         vad_error=spread(abs(r.vad_error_ms) for r in records if r.vad_error_ms is not None),
     )

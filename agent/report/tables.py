@@ -20,7 +20,8 @@ _FIELDS = (
     "call", "turn", "reply", "profile", "started_at", "measure", "first_response_ms",
     *(f"{span}_ms" for span in ORDER),
     "hidden_ms", "saved_ms", "tries", "hit", "tokens_wasted", "barge_in_ms", "vad_error_ms",
-    "interrupted", "error", "fallbacks", *_KINDS, "user_text", "reply_text", "heard_text",
+    "interrupted", "interrupted_after_ms", "cut_in", "error", "fallbacks", *_KINDS,
+    "user_text", "reply_text", "heard_text",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -100,7 +101,8 @@ def _stages(figures: Figures) -> Table:
 
 def _counts(console: Console, figures: Figures) -> None:
     ends, guesses, barge_in = figures.endpoints, figures.guesses, figures.barge_in
-    told = [f"{ends.early} of {ends.judged} turns ended too early"]
+    heard = f" ({ends.heard} heard the reply cut in)" if ends.heard else ""
+    told = [f"{ends.early} of {ends.judged} turns ended too early{heard}"]
     told.append(f"{guesses.hits} of {guesses.tries} prepared replies used")
     told.append(f"{guesses.saved_ms:.0f} ms saved, {guesses.tokens_wasted} tokens wasted")
     told.append(f"{figures.interrupted} replies interrupted")

@@ -90,6 +90,21 @@ async def test_speech_over_a_reply_ends_it_where_it_was_heard(tmp_path: Path) ->
         ][: 3 if end.heard else 2]  # fmt: skip
 
 
+async def test_where_the_caller_went_on_is_in_the_record(tmp_path: Path) -> None:
+    async with calling(tmp_path) as running:
+        await greeted(running)
+        running.line.say(tone(0.5))
+        playing = await running.page.wait_for(Playing, 2)
+        running.line.say(tone(1.2))
+        flush = await running.page.wait_for(Flush)
+        assert flush.speech_start is not None
+        assert playing.speech_end is not None
+        [record] = await running.recorded(1)
+    went_on = flush.speech_start - playing.speech_end
+    assert went_on > 0
+    assert record.interrupted_after_ms == pytest.approx(went_on, abs=0.01)
+
+
 async def test_two_calls_at_once_never_meet(tmp_path: Path) -> None:
     async with calling(tmp_path) as one, calling(tmp_path) as other:
         for running, word in ((one, "apples"), (other, "pears")):

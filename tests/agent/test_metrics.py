@@ -107,6 +107,23 @@ def test_a_caller_who_was_cut_off_is_counted() -> None:
     assert value(metrics, "firstword_early_endpoints_total", profile="robin") == 2
 
 
+def test_a_caller_who_heard_the_reply_cut_in_is_counted_and_is_no_barge_in() -> None:
+    metrics = Metrics()
+    metrics.turn(turn(1, interrupted=True, interrupted_after_ms=700.0, barge_in_ms=3000.0))
+    metrics.turn(turn(2, interrupted=True, interrupted_after_ms=1700.0, barge_in_ms=150.0))
+    assert value(metrics, "firstword_early_endpoints_total", profile="robin") == 1
+    assert value(metrics, "firstword_early_endpoints_heard_total", profile="robin") == 1
+    assert value(metrics, "firstword_barge_in_seconds_sum", profile="robin") == 0.15
+
+
+def test_a_turn_that_was_cut_off_twice_is_one_turn() -> None:
+    metrics = Metrics()
+    metrics.turn(turn(1, reply=1, interrupted=True, marks={"endpoint": -10.0}))
+    metrics.turn(turn(1, reply=2, interrupted=True))
+    metrics.turn(turn(1, reply=3))
+    assert value(metrics, "firstword_early_endpoints_total", profile="robin") == 1
+
+
 def test_what_callers_say_never_becomes_a_label() -> None:
     metrics = Metrics()
     metrics.turn(turn(1, user_text="secret words", error="secret: words", reply_text="secret"))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agent.timeline import MARKS, SPANS, Mark, Timeline, TurnRecord
+from agent.timeline import CUT_IN_MS, MARKS, SPANS, Mark, Timeline, TurnRecord
 
 AT = 5000.0  # the monotonic clock when the caller's speech ended, in seconds
 
@@ -207,6 +207,50 @@ def test_an_interruption_has_its_own_span() -> None:
     record = turn.record()
     assert record.interrupted
     assert record.barge_in_ms == 150
+
+
+def test_a_caller_who_goes_on_at_once_over_a_reply_that_sounds_was_cut_into() -> None:
+    turn = usual()
+    turn.interrupted = True
+    turn.interruption(AT + 0.7)
+    record = turn.record()
+    assert record.interrupted_after_ms == 700
+    assert record.cut_in
+
+
+def test_it_counts_from_the_callers_own_last_sound_where_that_is_known() -> None:
+    turn = usual()
+    turn.ear(heard=AT + 0.5, speech_end=AT - 0.4)
+    turn.interruption(AT + 0.7)
+    record = turn.record()
+    assert record.interrupted_after_ms == pytest.approx(1100)
+    assert not record.cut_in
+
+
+def test_a_caller_who_was_done_and_interrupts_later_was_not_cut_into() -> None:
+    turn = usual()
+    turn.interruption(AT + CUT_IN_MS / 1000)
+    assert not turn.record().cut_in
+
+
+def test_nobody_hears_a_reply_that_was_stopped_before_its_first_sound() -> None:
+    turn = timeline(speech_end=0, endpoint=200, llm_first_token=300)
+    turn.interruption(AT + 0.4)
+    assert turn.record().interrupted_after_ms == 400
+    assert not turn.record().cut_in
+
+
+def test_what_interrupts_the_answer_to_typed_words_cuts_into_nothing() -> None:
+    turn = timeline(endpoint=0, llm_first_token=100, playout_first=200)
+    turn.interruption(AT + 0.4)
+    assert turn.record().interrupted_after_ms is None
+    assert not turn.record().cut_in
+
+
+def test_a_record_from_before_interruptions_were_placed_still_reads() -> None:
+    shown = usual().record().to_dict()
+    del shown["interrupted_after_ms"]
+    assert TurnRecord.from_dict(shown).interrupted_after_ms is None
 
 
 def test_a_stranger_is_no_record() -> None:

@@ -55,6 +55,25 @@ def test_csv_has_a_row_a_turn_and_no_formulas(
     )
 
 
+def test_a_caller_who_heard_the_reply_cut_in_is_told_everywhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut = turn(1, interrupted=True, interrupted_after_ms=700.0)
+    file, html = tmp_path / "run.json", tmp_path / "report.html"
+    file.write_text(json.dumps([each.to_dict() for each in (cut, turn(2), turn(3))]))
+    assert run(["report", "--from", str(file), "--html", str(html)]) == 0
+    assert "1 of 3 turns ended too early (1 heard the reply cut in)" in capsys.readouterr().out
+    assert "callers who heard the reply cut in" in html.read_text()
+    assert run(["report", "--from", str(file), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["figures"]["endpoints"]["heard"] == 1
+    assert shown["records"][0]["interrupted_after_ms"] == 700.0
+    assert run(["report", "--from", str(file), "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["cut_in"] for row in rows] == ["True", "False", "False"]
+    assert [row["interrupted_after_ms"] for row in rows] == ["700.0", "", ""]
+
+
 def test_a_report_for_others_can_leave_out_what_was_said(recorded: Path, tmp_path: Path) -> None:
     html = tmp_path / "report.html"
     assert run(["report", "--from", str(recorded), "--html", str(html), "--no-words"]) == 0

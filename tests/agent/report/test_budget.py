@@ -49,6 +49,14 @@ def test_cutting_callers_off_has_a_budget_too(tmp_path: Path) -> None:
     ]
 
 
+def test_a_reply_that_the_caller_heard_cut_in_is_over_that_budget(tmp_path: Path) -> None:
+    limits = budget(tmp_path, "early_endpoints: 0.05\n")
+    cut = turn(1, interrupted=True, interrupted_after_ms=640.0)
+    assert limits.broken(summarise([cut, turn(2)])) == [
+        "early_endpoints is 50.0%, over the budget of 5.0%."
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -62,3 +62,12 @@ def test_being_faster_by_cutting_callers_off_does_not_go_untold() -> None:
     cut = [turn(n, heard_ms=500.0, marks={"endpoint": -80.0}) for n in range(1, 4)]
     told = compare(run(600), [*run(500, 20)[3:], *cut], NAMES).sentences
     assert "The caller was cut off in 0 of 30 turns by before and in 3 of 20 by after." in told
+
+
+def test_how_many_heard_a_reply_cut_in_is_told_too() -> None:
+    cut = [turn(n, interrupted=True, interrupted_after_ms=700.0) for n in range(1, 3)]
+    told = compare(run(600), [*run(500, 20)[2:], *cut], NAMES).sentences
+    assert (
+        "The caller was cut off in 0 of 30 turns by before and in 2 of 20 by after;"
+        " they heard it in 0 and 2." in told
+    )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from agent.report import summarise
+from agent.timeline import TurnRecord
 from tests.agent.report.turns import guessed, turn
 
 
@@ -55,6 +58,30 @@ def test_a_caller_who_was_cut_off_is_counted_once_a_turn() -> None:
     began_anew = [turn(2, reply=2, interrupted=True), turn(2, reply=3)]
     ends = summarise([cut_by_mark, *began_anew, turn(3)]).endpoints
     assert (ends.early, ends.judged) == (2, 3)
+
+
+def cut_in(number: int = 1, **changes: Any) -> TurnRecord:
+    """Return a turn whose caller went on 0.7 s after their last sound, over the reply."""
+    return turn(number, interrupted=True, interrupted_after_ms=700.0, **changes)
+
+
+def test_a_caller_who_heard_the_reply_cut_in_is_counted_though_the_rest_is_the_next_turn() -> None:
+    ends = summarise([cut_in(1), turn(2), turn(3)]).endpoints
+    assert (ends.early, ends.heard, ends.judged) == (1, 1, 3)
+
+
+def test_a_caller_who_listened_and_then_took_the_word_was_not_cut_off() -> None:
+    barge_in = turn(1, interrupted=True, interrupted_after_ms=2300.0, barge_in_ms=120.0)
+    figures = summarise([barge_in, turn(2)])
+    assert (figures.endpoints.early, figures.endpoints.heard) == (0, 0)
+    assert figures.interrupted == 1
+    assert figures.barge_in is not None
+
+
+def test_a_reply_that_cut_in_is_no_barge_in() -> None:
+    figures = summarise([cut_in(1, barge_in_ms=4000.0), turn(2)])
+    assert figures.barge_in is None
+    assert figures.interrupted == 0
 
 
 def test_errors_and_fallbacks_are_counted_and_laid_at_the_right_door() -> None:
