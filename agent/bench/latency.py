@@ -93,7 +93,7 @@ class Round:
     false_endpoints_heard: int  # a sound of the reply went out before the caller went on
     failures: tuple[str, ...]
     load: Load | None  # how the agent bore it
-    records: tuple[dict[str, Any], ...] = field(repr=False)
+    records: tuple[dict[str, Any], ...] = field(repr=False)  # of every reply, those cut off too
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON knows it."""
@@ -244,8 +244,8 @@ def _sum_up(
     count: int, heard: Sequence[tuple[CallResult, Told]], load: Load | None = None
 ) -> Round:
     turns = [turn for result, _ in heard for turn in result.turns]
-    records = [turn.timeline for turn in turns if turn.timeline]
-    spans = [(str(name), float(ms)) for record in records for name, ms in record["spans"]]
+    answered = [turn.timeline for turn in turns if turn.timeline]
+    spans = [(str(name), float(ms)) for record in answered for name, ms in record["spans"]]
     return Round(
         calls=count,
         turns=len(turns),
@@ -259,7 +259,7 @@ def _sum_up(
         false_endpoints_heard=sum(false_endpoints(result, told.played) for result, told in heard),
         failures=tuple(failure for result, _ in heard for failure in result.failures),
         load=load,
-        records=tuple(records),
+        records=tuple(record for result, _ in heard for record in result.records),
     )
 
 

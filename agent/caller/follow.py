@@ -100,7 +100,8 @@ class Follower:
         self.state: str | None = None
         self.spoken: list[Spoken] = []
         self.replies: dict[int, Told] = {}
-        self.records: dict[int, dict[str, Any]] = {}
+        self.records: dict[int, dict[str, Any]] = {}  # the latest, by turn
+        self._by_reply: dict[int, dict[str, Any]] = {}
         self.troubles: list[str] = []
         self.news = 0.0  # when the last word came
 
@@ -114,6 +115,11 @@ class Follower:
         """Whether the agent is thinking, or a reply has begun and not ended."""
         open_reply = any(told.ended is None for told in self.replies.values())
         return open_reply or self.state in ("thinking", "speaking")
+
+    @property
+    def all_records(self) -> tuple[dict[str, Any], ...]:
+        """The latest record of each reply; a turn that was cut off has several."""
+        return tuple(self._by_reply[reply] for reply in sorted(self._by_reply))
 
     def word(self, word: ToPage, arrived: float) -> None:
         """Take a word of the agent."""
@@ -132,6 +138,7 @@ class Follower:
                 self._reply(word, arrived)
             case TimelineWord():
                 self.records[word.turn] = word.record
+                self._by_reply[int(word.record.get("reply", -word.turn))] = word.record
             case Trouble():
                 (self.spoken[-1].troubles if self.spoken else self.troubles).append(word.sentence)
             case Bye():

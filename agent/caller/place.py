@@ -248,6 +248,7 @@ class _Caller:
             failures=(*follow.troubles, *failures),
             exactness=self._exactness(),
             recording=None if out is None else str(out / "call.wav"),
+            records=follow.all_records,
         )
         if out is not None:
             await to_thread.run_sync(self._write, result, out)

@@ -52,6 +52,7 @@ class CallResult:
     failures: tuple[str, ...]  # those of the turns among them
     exactness: Exactness
     recording: str | None  # left the caller, right the reply, on one clock
+    records: tuple[dict[str, Any], ...] = ()  # the agent's of every reply, those cut off too
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON knows it."""

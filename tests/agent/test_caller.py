@@ -25,6 +25,7 @@ from agent.messages import (
     Pong,
     ReplyEnd,
     Silenced,
+    TimelineWord,
     ToPage,
     Trouble,
 )
@@ -378,6 +379,19 @@ def test_what_the_agent_cannot_do_is_kept_with_the_turn() -> None:
     story.follow.word(Trouble(sentence="Still none."), 1.2)
     assert story.follow.troubles == ["No voice today."]
     assert story.follow.spoken[0].troubles == ["Still none."]
+
+
+def test_the_record_of_a_reply_that_was_cut_off_outlives_the_one_that_followed() -> None:
+    story = Story()
+    story.speak(np.full(FRAME, 0.1, np.float32), at=0.0)
+    for reply, text in ((1, "shown first"), (1, "shown again"), (2, "the answer")):
+        record = {"turn": 1, "reply": reply, "reply_text": text}
+        story.follow.word(TimelineWord(turn=1, record=record), 0.5)
+    assert [each["reply_text"] for each in story.follow.all_records] == [
+        "shown again",
+        "the answer",
+    ]
+    assert turn_result(story.follow, 0).timeline is None  # nothing was told of a reply to it
 
 
 def test_a_turn_is_plain_data() -> None:

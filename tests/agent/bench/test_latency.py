@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from agent.__main__ import run
 from agent.bench.latency import Spoken, false_endpoints, measure
 from agent.caller import CallResult, Exactness, TurnResult
 from agent.line import PLAYOUT_RATE
 from agent.messages import Playing, ReplyEnd
+from agent.report import select, summarise
 from agent.webrtc import sound
 from tests.agent.report.turns import turn
 
@@ -112,6 +115,27 @@ async def test_two_callers_at_once_are_measured_against_a_real_agent(
     assert two.load is not None
     assert two.load.cores > 0
     assert (state / "turns.sqlite").is_file()  # and not among the user's own
+
+
+@pytest.mark.timeout(90)
+def test_the_json_holds_the_replies_that_cut_in_and_can_be_reported_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FIRSTWORD_PROFILES", str(tmp_path))
+    longer = PROFILE.replace("It is noon", "It is noon and the sun stands high over the harbour")
+    (tmp_path / "scripted.yaml").write_text(longer)
+    speech, kept = tmp_path / "speech.wav", tmp_path / "run.json"
+    pause = np.zeros(round(0.7 * PLAYOUT_RATE), np.int16)  # an agent in a hurry answers in it
+    sound.write(speech, [np.concatenate([_tone(0.8), pause, _tone(0.8)])], PLAYOUT_RATE)
+    asked = ["--profile", "scripted", "--turns", "2", "--say", str(speech), "--json"]
+    assert run(["bench", "latency", *asked]) == 0
+    printed = capsys.readouterr().out
+    shown = json.loads(printed)
+    assert shown["heard_ms"]["n"] == shown["turns"] == shown["false_endpoints"] == 2
+    kept.write_text(printed)
+    figures = summarise(select(str(kept)).records)
+    assert figures.turns == len(shown["records"]) == 4
+    assert figures.endpoints.early == 2
 
 
 def _tone(seconds: float) -> NDArray[np.int16]:
