@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -26,6 +27,7 @@ _WHICH = (
 def add(parser: ArgumentParser) -> None:
     """Describe the command's arguments."""
     _common(parser)
+    parser.set_defaults(html=None, json=False, budget=None, no_words=False, database=None)
     parser.add_argument("--from", dest="source", metavar="WHICH", help=_WHICH)
     parser.add_argument("--since", metavar="WHEN", help="30m, 2h, 7d, or 2026-01-31T10:00")
     parser.add_argument("--until", metavar="WHEN", help="only turns before")
@@ -41,20 +43,26 @@ def add(parser: ArgumentParser) -> None:
 
 
 def _common(parser: ArgumentParser) -> None:
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write one HTML file")
-    parser.add_argument("--json", action="store_true", help="print figures and turns as JSON")
-    parser.add_argument(
-        "--budget", type=Path, metavar="FILE", help="YAML; exit with 1 when it is exceeded"
-    )
-    parser.add_argument("--no-words", action="store_true", help="leave out what was said")
-    parser.add_argument("--database", type=Path, metavar="FILE", help="another store of turns")
+    """Describe what may stand before the verb and after it.
+
+    Without defaults: those of the verb would take the place of what was given before it.
+    """
+
+    def option(name: str, told: str, **more: Any) -> None:
+        parser.add_argument(name, help=told, default=SUPPRESS, **more)
+
+    option("--html", "write one HTML file", type=Path, metavar="FILE")
+    option("--json", "print figures and turns as JSON", action="store_true")
+    option("--budget", "YAML; exit with 1 when it is exceeded", type=Path, metavar="FILE")
+    option("--no-words", "leave out what was said", action="store_true")
+    option("--database", "another store of turns", type=Path, metavar="FILE")
 
 
 def run(options: Namespace) -> int:
     """Report; 1 when a budget is exceeded (of B, when comparing).
 
     Raises:
-        NotPossible: nothing to read, or nowhere to write.
+        NotPossible: nothing to read, nowhere to write, or an option that a comparison cannot heed.
     """
     budget = Budget.load(options.budget) if options.budget else None
     figures = _compare(options) if options.verb == "compare" else _report(options)
@@ -97,6 +105,13 @@ def _chosen(options: Namespace) -> Selection:
 
 
 def _compare(options: Namespace) -> Figures:
+    if options.csv:
+        raise NotPossible("report compare knows no --csv; a program may read what --json prints.")
+    for option in ("from", "since", "until", "profile", "call"):
+        if getattr(options, "source" if option == "from" else option):
+            raise NotPossible(
+                f"report compare knows no --{option}; A and B say which turns: {_WHICH}."
+            )
     a, b = (select(which, options.database) for which in (options.a, options.b))
     if options.no_words:
         a, b = without_words(a), without_words(b)

@@ -103,6 +103,57 @@ def test_over_the_budget_is_an_exit_code(
     assert run(["report", "--from", str(recorded), "--budget", str(budget)]) == 0
 
 
+@pytest.fixture
+def slower(tmp_path: Path) -> Path:
+    """Return a file of twelve turns that are 100 ms slower."""
+    file = tmp_path / "slower.json"
+    file.write_text(json.dumps([turn(n, heard_ms=680.0 + n).to_dict() for n in range(1, 13)]))
+    return file
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_comparison_is_held_against_the_budget_wherever_it_is_named(
+    recorded: Path, slower: Path, tmp_path: Path, first: bool
+) -> None:
+    budget, html = tmp_path / "budget.yaml", tmp_path / "compared.html"
+    budget.write_text("heard: {p50: 600}\n")
+    options = ["--budget", str(budget), "--html", str(html)]
+    verb = ["compare", str(recorded), str(slower)]
+    assert run(["report", *options, *verb] if first else ["report", *verb, *options]) == 1
+    assert "slower is 100 ms slower" in html.read_text()
+
+
+def test_json_and_no_words_may_stand_before_the_verb(
+    recorded: Path, slower: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["report", "--json", "--no-words", "compare", str(recorded), str(slower)]) == 0
+    assert json.loads(capsys.readouterr().out)["names"] == ["run", "slower"]
+
+
+@pytest.mark.parametrize(
+    ("option", "instead"),
+    [
+        (["--from", "x"], "profile=quick,since=2h"),
+        (["--since", "2h"], "profile=quick,since=2h"),
+        (["--until", "2h"], "profile=quick,since=2h"),
+        (["--profile", "robin"], "profile=quick,since=2h"),
+        (["--call", "c"], "profile=quick,since=2h"),
+        (["--csv"], "--json"),
+    ],
+)
+def test_what_a_comparison_cannot_heed_is_refused(
+    recorded: Path,
+    slower: Path,
+    option: list[str],
+    instead: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["report", *option, "compare", str(recorded), str(slower)]) == 2
+    told = capsys.readouterr().err
+    assert f"report compare knows no {option[0]}" in told
+    assert instead in told
+
+
 def test_no_turns_yet_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["report", "--database", str(tmp_path / "none.sqlite")]) == 0
     assert "firstword demo" in capsys.readouterr().out
