@@ -29,6 +29,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from agent.report.figures import measure_of, total_of
 from agent.timeline import RESIDUAL, SPANS, TurnRecord
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -145,7 +146,7 @@ class _Turns:
 
         self.total = histogram(
             "first_response",
-            "From the caller's last sound to the first sound of the reply; `to` says where",
+            "From the caller's last sound to the first sound of the reply; `to`: what was measured",
             ("profile", "to"),
         )
         self.stage = histogram(
@@ -185,9 +186,9 @@ class _Turns:
 
     def take(self, record: TurnRecord) -> None:
         profile = record.profile
-        if record.first_response_ms is not None and record.measured_to is not None:
-            seconds = max(0.0, record.first_response_ms / 1000)
-            self.total.labels(profile, record.measured_to).observe(seconds)
+        measure = measure_of(record)
+        if measure is not None:
+            self.total.labels(profile, measure).observe(max(0.0, total_of(record) / 1000))
         for span, ms in record.spans:
             if span != RESIDUAL:
                 engine = record.stages.get(STAGE_OF.get(span, ""), "")

@@ -71,6 +71,19 @@ def test_a_turn_is_in_the_histograms_of_its_stages_and_of_the_whole() -> None:
     assert value(metrics, "firstword_turns_total", profile="robin", outcome="answered") == 1
 
 
+def test_turns_that_were_measured_differently_are_in_different_histograms() -> None:
+    metrics = Metrics()
+    metrics.turn(turn(1))
+    metrics.turn(turn(2, heard_ms=None))
+    metrics.turn(turn(3, measured_from="endpoint"))  # typed, and heard
+    counted = {
+        dict(labels)["to"]: count
+        for (name, labels), count in values(metrics).items()
+        if name == "firstword_first_response_seconds_count"
+    }
+    assert counted == {"heard": 1, "playout": 1, "typed": 1}
+
+
 def test_counters_are_there_before_anything_went_wrong() -> None:
     metrics = Metrics()
     assert value(metrics, "firstword_errors_total", stage="tts") == 0
