@@ -353,6 +353,8 @@ class Replies:
         timeline, audio = entry.timeline, entry.audio
         text = heard(audio.spans, audio.played, complete=not interrupted)
         timeline.heard_text, timeline.interrupted = text, interrupted
+        if not audio.begun:
+            timeline.unheard(entry.tokens)
         if entry.script.errands is not None:
             timeline.tools = entry.script.errands.used
         self.history.reply(timeline.turn or -timeline.reply, text)  # each of ours is an entry

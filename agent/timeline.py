@@ -87,7 +87,7 @@ class Speculation:
 
     started_ms_before_endpoint: float | None  # of the try that was used; none: none was
     tries: int
-    hit: bool  # the prepared reply was used
+    hit: bool  # the prepared reply was used: a sound of it went out
     saved_ms: float  # of work that lay before the endpoint; 0 without a hit
     tokens_wasted: int  # of replies that were thrown away
 
@@ -208,6 +208,12 @@ class Timeline:
         for name in _WORK:
             self.marks.pop(name, None)
 
+    def unheard(self, tokens: int) -> None:
+        """Say that the reply ended before any sound of it: if it was prepared, it was in vain."""
+        if self._hit:
+            self._wasted += tokens
+            self._guess_at, self._hit = None, False
+
     def ear(
         self, heard: float, speech_end: float | None = None, uncertainty_ms: float = 0.0
     ) -> None:
@@ -302,9 +308,14 @@ class Timeline:
             return None
         return _ms(self._interruption - origin)
 
+    @property
+    def _used(self) -> bool:
+        """Whether the prepared reply is what the caller got: it needs a sound for that."""
+        return self._hit and "playout_first" in self.marks
+
     def _hidden(self, after: Mapping[Mark, float], origin: float) -> dict[str, float]:
         """Return how much of each stage's own time lay before the endpoint."""
-        if self._guess_at is None or not self._hit or "endpoint" not in after:
+        if self._guess_at is None or not self._used or "endpoint" not in after:
             return {}
         endpoint, done = after["endpoint"], _ms(self._guess_at - origin)
         hidden: dict[str, float] = {}
@@ -325,7 +336,7 @@ class Timeline:
         return Speculation(
             started_ms_before_endpoint=before,
             tries=self._tries,
-            hit=self._hit,
+            hit=self._used,
             saved_ms=_round(sum(hidden.values())),
             tokens_wasted=self._wasted,
         )

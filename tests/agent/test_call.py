@@ -67,6 +67,24 @@ async def test_a_guess_that_was_wrong_is_never_shown(tmp_path: Path) -> None:
     assert [message.role for message in running.call.history] == ["assistant", "user", "assistant"]
 
 
+async def test_a_prepared_reply_that_was_cut_off_before_its_first_sound_is_a_miss(
+    tmp_path: Path,
+) -> None:
+    mind = Mind(("Once", " upon"), hangs=True)  # never comes to a clause
+    async with calling(tmp_path, change=lambda stages: replace(stages, llm=mind)) as running:
+        await greeted(running)
+        running.line.say(tone(0.6))
+        while not any(word.final for word in running.page.all(Heard)):  # its reply is released
+            await running.page.wait_for(Heard, len(running.page.all(Heard)) + 1)
+        running.line.say(tone(1.2))
+        end = await running.page.wait_for(ReplyEnd, 2)
+        assert (end.interrupted, end.heard) == (True, "")
+        records = await running.recorded(1)
+    guess = records[0].speculation
+    assert guess is not None
+    assert (guess.tries, guess.hit, guess.tokens_wasted) == (1, False, 2)
+
+
 async def test_typed_words_are_answered_without_speech(tmp_path: Path) -> None:
     async with calling(tmp_path) as running:
         await greeted(running)

@@ -149,6 +149,36 @@ def test_a_dropped_guess_leaves_its_count_and_none_of_its_marks() -> None:
     assert record.speculation.started_ms_before_endpoint is None
 
 
+def test_a_prepared_reply_that_was_released_and_never_sounded_is_no_hit() -> None:
+    turn = timeline(speech_end=0, asr_final=50, llm_first_token=60, endpoint=200)
+    turn.guess(AT + 0.05)
+    turn.guess_used()
+    turn.unheard(tokens=9)
+    record = turn.record()
+    assert record.speculation is not None
+    assert (record.speculation.tries, record.speculation.hit) == (1, False)
+    assert record.speculation.tokens_wasted == 9
+    assert (record.speculation.saved_ms, record.hidden) == (0, {})
+    assert record.marks["llm_first_token"] == 60  # where it came, it came
+
+
+def test_a_reply_that_was_not_prepared_wastes_no_guess() -> None:
+    turn = timeline(speech_end=0, endpoint=200, llm_first_token=260)
+    turn.unheard(tokens=9)
+    assert turn.record().speculation is None
+
+
+def test_a_reply_that_has_not_sounded_yet_is_no_hit_yet() -> None:
+    turn = timeline(speech_end=0, llm_first_token=60, endpoint=200)
+    turn.guess(AT + 0.05)
+    turn.guess_used()
+    for hit in (False, True):
+        record = turn.record()
+        assert record.speculation is not None
+        assert (record.speculation.hit, bool(record.hidden)) == (hit, hit)
+        turn.mark("playout_first", AT + 0.21)
+
+
 def test_typed_text_begins_at_the_endpoint() -> None:
     turn = timeline(endpoint=0, llm_first_token=80, tts_first_audio=120, playout_first=121)
     record = turn.record()
