@@ -70,6 +70,8 @@ class Call:
         broker: the MQTT broker that tools may ask, if there is one.
         servers: the MCP servers whose tools there are.
         memories: what is remembered of known callers, if anything may be.
+        blame: told the sentence of each failure of a stage that listens; the record of a turn
+            tells of those that speak.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Call:
     broker: Broker | None = None
     servers: McpServers | None = None
     memories: Memories | None = None
+    blame: Callable[[str], None] = lambda sentence: None
     _turn: int = 1
     _reply: int = 1
     _over: bool = False
@@ -201,6 +204,7 @@ class Call:
         try:
             await self._lanes(line)
         except* StageError as group:
+            self.blame(first_sentence(group))
             line.send(Trouble(sentence=f"The call cannot go on: {first_sentence(group)}"))
             self._over = True
         finally:
@@ -262,6 +266,7 @@ class Call:
         self._lost = (said, count + 1 if said == before else 1)
         if self._lost[1] > LOST:
             raise group
+        self.blame(first_sentence(group))
         self.tell(f"{first_sentence(group)}; please say it again, or type it.")
 
     async def _warm(self) -> None:
@@ -277,6 +282,7 @@ class Call:
         replies = Replies(self.name, profile, stages, self.history, line, tasks, turns, self.keep)
         replies.belt = self._belt()
         ears = Ears(line, profile, turns, replies, stages.turn, asr, tasks, self._at_rest)
+        ears.blame = self.blame
         self._meet(ears, stages)
         self._ears_now = ears
         return ears

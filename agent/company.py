@@ -54,6 +54,10 @@ class Hearer(Protocol):
     def tasks(self) -> TaskGroup:
         """Owns the scoring."""
 
+    @property
+    def blame(self) -> Callable[[str], None]:
+        """Told the sentence of each failure of the network."""
+
     def utterance_audio(self) -> Samples:
         """Return the newest of the utterance, 8 s at most."""
 
@@ -182,6 +186,8 @@ class Voices:
                 self._known = await to_thread.run_sync(self._read)
             print_ = await self._print_of(samples)
         except (UserError, StageError) as error:
+            if isinstance(error, StageError):  # else somebody is not enrolled
+                ears.blame(str(error))
             self._unknown(ears, str(error))
             return None
         threshold = stage.threshold if choice.threshold is None else choice.threshold

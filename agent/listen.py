@@ -16,7 +16,7 @@ import numpy as np
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
-from agent.blame import blamed
+from agent.blame import blamed, first_sentence
 from agent.company import Voices
 from agent.decisions import (
     Action,
@@ -70,6 +70,7 @@ class Ears:
         asr: where utterances go; bounded, and full only when ASR has stopped working.
         at_rest: told, frame by frame, that no turn is under way; given these ears.
         voices: told of what is to be scored, where a profile wants to know who speaks.
+        blame: told the sentence of each failure of a stage that listens.
     """
 
     line: Line
@@ -81,6 +82,7 @@ class Ears:
     tasks: TaskGroup
     at_rest: Callable[[Ears], None]
     voices: Voices | None = None
+    blame: Callable[[str], None] = lambda sentence: None
     _guard: EchoGuard = field(default_factory=EchoGuard)
     _recent: deque[Audio] = field(default_factory=deque)  # the utterance so far, or the pre-roll
     _edge: Edge = field(default_factory=Edge)
@@ -185,6 +187,7 @@ class Ears:
         self._tell(UtteranceEnd(action.utterance))
         silent_for = self._recent[-1].end - (self._asked or self._recent[-1].end)
         if silent_for >= samples_in(FINAL_DEADLINE_MS):
+            self.blame("asr: no words came")
             self.line.send(Trouble(sentence="asr: no words came; please say it again."))
         self._closed, self._open, self._asked = action.utterance, None, None
 
@@ -211,12 +214,15 @@ class Ears:
 
     async def _judge(self, action: AskFinal, context: PauseContext) -> None:
         complete = 0.5
-        with anyio.move_on_after(JUDGE_S):
+        with anyio.move_on_after(JUDGE_S) as scope:
             try:
                 with blamed("turn"):
                     complete = await self.detector.judge(context)
-            except* StageError:
+            except* StageError as group:
+                self.blame(first_sentence(group))
                 _log.warning("no opinion about a pause", exc_info=True)
+        if scope.cancelled_caught:
+            self.blame(f"turn: no opinion within {JUDGE_S:g} s")
         self.turns.judged(action.utterance, action.at, complete)
 
     # --- echo -------------------------------------------------------------------------------

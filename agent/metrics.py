@@ -43,6 +43,9 @@ STAGE_OF: Mapping[str, str] = {
 }
 """The kind of stage that answers for a span; the other spans are the wire's."""
 
+KINDS = ("vad", "turn", "asr", "speaker", "llm", "tts")
+"""The stages that trouble is laid at."""
+
 BUCKETS = (
     0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8,
     1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0,
@@ -103,6 +106,10 @@ class Metrics:
         """Take a finished turn."""
         self._turns.take(record)
 
+    def trouble(self, sentence: str) -> None:
+        """Count a failure that belongs to no turn, at the stage its sentence begins with."""
+        self._turns.errors.labels(stage_of_sentence(sentence)).inc()
+
     def call_begun(self) -> None:
         """Count a call that was taken."""
         self._begun.inc()
@@ -159,7 +166,9 @@ class _Turns:
             "barge_in", "From an interruption's first sound to silence in the ear", ("profile",)
         )
         self.turns = counter("turns", "Turns, by how they ended", ("profile", "outcome"))
-        self.errors = counter("errors", "Turns that failed, by stage", ("stage",))
+        self.errors = counter(
+            "errors", "Turns that failed, and failures of what listens, by stage", ("stage",)
+        )
         self.fallbacks = counter("fallbacks", "Times a stage took over from another", ("stage",))
         self.guesses = counter(
             "speculation", "Replies prepared before the endpoint: hit or miss", ("outcome",)
@@ -178,7 +187,7 @@ class _Turns:
     def _zero(self) -> None:
         for span in SPANS.values():
             self.hidden.labels(span)
-        for stage in ("vad", "turn", "asr", "llm", "tts", "other"):
+        for stage in (*KINDS, "other"):
             self.errors.labels(stage)
             self.fallbacks.labels(stage)
         for outcome in ("hit", "miss"):
@@ -240,7 +249,7 @@ def _outcome(record: TurnRecord) -> str:
 def stage_of_sentence(sentence: str) -> str:
     """Return the kind of stage that a sentence of trouble begins with, or ``other``."""
     kind = sentence.replace(":", " ").partition(" ")[0]
-    return kind if kind in ("vad", "turn", "asr", "llm", "tts") else "other"
+    return kind if kind in KINDS else "other"
 
 
 @dataclass(frozen=True, eq=False)

@@ -58,6 +58,7 @@ class Running:
     page: Page
     call: Call = field(init=False)
     records: list[TurnRecord] = field(default_factory=list)
+    blamed: list[str] = field(default_factory=list)  # what failed outside a reply
     ended: anyio.Event = field(default_factory=anyio.Event)
     _kept: anyio.Event = field(default_factory=anyio.Event)
 
@@ -103,6 +104,7 @@ async def calling(
         stages = change(await engines.stages(profile))
         running.call = Call(name, "session", profile, stages, running.keep, come_back_s)
         running.call.memories = memories
+        running.call.blame = running.blamed.append
         tasks.start_soon(running.run)
         yield running
         await running.call.hang_up("done")

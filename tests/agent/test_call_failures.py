@@ -23,6 +23,7 @@ from stages.events import (
     LlmEvent,
     Message,
     Pause,
+    PauseContext,
     Transcript,
     UtteranceStart,
     VadFrame,
@@ -68,6 +69,7 @@ async def test_an_asr_that_has_no_words_is_given_up_with_a_sentence(tmp_path: Pa
         assert trouble.sentence == "asr: no words came; please say it again."
         running.line.write(Say(text="then I type"))
         assert "then I type" in (await running.page.wait_for(ReplyEnd, 2)).heard
+    assert running.blamed == ["asr: no words came"]
 
 
 @pytest.mark.parametrize("leaves", [True, False])
@@ -81,6 +83,7 @@ async def test_an_asr_that_takes_no_more_audio_ends_the_call_with_a_sentence(
         await running.end()
     [trouble] = running.page.all(Trouble)
     assert trouble.sentence == "The call cannot go on: asr: it has stopped taking audio"
+    assert running.blamed == ["asr: it has stopped taking audio"]
 
 
 class Interrupted:
@@ -120,6 +123,7 @@ async def test_an_asr_that_fails_for_a_moment_asks_to_say_it_again_and_the_call_
         running.line.say(tone(0.5))
         running.line.say(silence(2 * SAMPLE_RATE))
         assert "yes" in (await running.page.wait_for(ReplyEnd, 2)).heard
+    assert running.blamed == ["asr: the connection broke off twice"]
 
 
 async def test_an_asr_that_fails_again_and_again_ends_the_call(tmp_path: Path) -> None:
@@ -147,8 +151,41 @@ async def test_a_stage_that_breaks_ends_its_own_call_only(tmp_path: Path) -> Non
         await running.end()
         [trouble] = running.page.all(Trouble)
         assert "The call cannot go on: vad: it broke with ValueError" in trouble.sentence
+        [blamed] = running.blamed
+        assert blamed.startswith("vad: it broke with ValueError")
+        assert not well.blamed
         well.line.write(Say(text="are you well?"))
         assert "are you well?" in (await well.page.wait_for(ReplyEnd, 2)).heard
+
+
+class Baffled:
+    """A turn detector that fails, or never comes to an opinion."""
+
+    def __init__(self, hangs: bool) -> None:
+        self.hangs = hangs
+
+    async def judge(self, pause: PauseContext) -> float:
+        if self.hangs:
+            await anyio.sleep_forever()
+        raise Unusable("turn", "the model has no such input")
+
+
+@pytest.mark.parametrize(
+    ("hangs", "sentence"),
+    [(False, "turn: the model has no such input"), (True, "turn: no opinion within 1 s")],
+)
+async def test_a_turn_detector_that_fails_costs_its_opinion_and_is_counted(
+    tmp_path: Path, hangs: bool, sentence: str
+) -> None:
+    detector = Baffled(hangs)
+    async with calling(tmp_path, change=lambda stages: replace(stages, turn=detector)) as running:
+        await running.page.wait_for(ReplyEnd)
+        running.line.say(tone(0.5))
+        end = await running.page.wait_for(ReplyEnd, 2)
+        assert end.heard
+        await running.recorded(1)  # two seconds later
+    assert sentence in running.blamed
+    assert not running.page.all(Trouble)
 
 
 async def test_an_llm_that_breaks_says_sorry_and_the_call_goes_on(tmp_path: Path) -> None:

@@ -246,6 +246,7 @@ async def test_a_network_that_fails_is_said_once_and_the_call_goes_on(
         await running.page.wait_for(ReplyEnd, 3)
     [trouble] = running.page.all(Trouble)
     assert "the weights are gone" in trouble.sentence
+    assert running.blamed[:2] == ["speaker broken: the weights are gone"] * 2
 
 
 def test_a_company_is_what_a_profile_asks_for() -> None:

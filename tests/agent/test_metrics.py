@@ -102,6 +102,14 @@ def test_trouble_is_counted_at_the_stage_that_made_it() -> None:
     assert value(metrics, "firstword_turns_total", profile="robin", outcome="failed") == 2
 
 
+@pytest.mark.parametrize("stage", ["vad", "turn", "asr", "speaker"])
+def test_what_listens_is_counted_when_it_fails_though_no_turn_does(stage: str) -> None:
+    metrics = Metrics()
+    assert value(metrics, "firstword_errors_total", stage=stage) == 0
+    metrics.trouble(f"{stage}: it broke with ValueError()")
+    assert value(metrics, "firstword_errors_total", stage=stage) == 1
+
+
 def test_guesses_their_cost_and_what_they_saved_are_counted() -> None:
     metrics = Metrics()
     metrics.turn(guessed())

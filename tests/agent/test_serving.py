@@ -1,4 +1,4 @@
-"""An agent in a process of its own ends with whoever started it."""
+"""An agent in a process of its own: it ends with whoever started it, and counts its trouble."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from pathlib import Path
 
 import anyio
 import httpx
+import numpy as np
 import pytest
+
+from agent import caller
+from agent.caller.place import Manners
+from agent.line import PLAYOUT_RATE
+from agent.serving import own_agent
+from agent.webrtc import sound
 
 STARTER = """
 import anyio
@@ -42,3 +49,30 @@ async def test_whoever_starts_an_agent_and_dies_leaves_none_behind(tmp_path: Pat
     async with httpx.AsyncClient() as client:
         with pytest.raises(httpx.ConnectError):
             await client.get(url)
+
+
+SLOW = """
+name: Slow
+language: en
+vad: {engine: energy}
+turn: {engine: silence}
+asr: {engine: scripted, lines: [what time is it now], delay_ms: 60000}
+llm: {engine: echo}
+voice: {engine: tone}
+"""
+
+
+@pytest.mark.timeout(120)
+async def test_words_that_never_come_are_in_the_metrics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRSTWORD_PROFILES", str(tmp_path))
+    (tmp_path / "slow.yaml").write_text(SLOW)
+    speech = tmp_path / "speech.wav"
+    loud = 9_000 * np.sin(np.arange(PLAYOUT_RATE) / 20)
+    sound.write(speech, [loud.astype(np.int16)], PLAYOUT_RATE)
+    async with own_agent("slow", state=tmp_path / "state") as url, httpx.AsyncClient() as client:
+        result = await caller.place(url, [speech], manners=Manners(deadline=8.0))
+        shown = (await client.get(f"{url.rstrip('/')}/metrics")).text
+    assert "asr: no words came" in result.failures[0]
+    assert 'firstword_errors_total{stage="asr"} 1.0' in shown
