@@ -40,8 +40,10 @@ from agent.engines import models_of, open_engines
 from agent.errors import NotPossible
 from agent.messages import Playing, ReplyEnd, ToPage
 from agent.profile import Profile, default_id, load
-from agent.report.figures import ORDER
+from agent.report.figures import ORDER, summarise
+from agent.report.tables import stage_table
 from agent.serving import own_agent
+from agent.timeline import TurnRecord
 from stages.models import ModelStore
 
 TURNS = 20
@@ -50,6 +52,7 @@ A_CALL = 6
 STAGGER_S = 1.3
 """Between the beginnings of calls at once: people do not speak in step."""
 
+_WHICH = (50, 90, 95, 99)
 _SPEECH = Path(__file__).resolve().parents[3] / "shared" / "speech" / "dev" / "en_assistant"
 
 
@@ -93,6 +96,7 @@ class Round:
     false_endpoints_heard: int  # a sound of the reply went out before the caller went on
     failures: tuple[str, ...]
     load: Load | None  # how the agent bore it
+    answered: tuple[dict[str, Any], ...] = field(repr=False)  # records: what ``stages`` are of
     records: tuple[dict[str, Any], ...] = field(repr=False)  # of every reply, those cut off too
 
     def to_dict(self) -> dict[str, Any]:
@@ -162,7 +166,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(taken, machine)
     else:
-        _print(console, taken, machine)
+        show(console, taken, machine)
     return 1 if any(each.failures for each in taken) else 0
 
 
@@ -219,7 +223,7 @@ async def _round(url: str, profile: str, spoken: Spoken, turns: int, count: int)
             chosen = spoken.part(number * len(spoken.files) // count, turns)
             talking = partial(_caller, url, profile, chosen, heard)
             tasks.start_soon(talking, number * STAGGER_S)
-    return _sum_up(count, heard, between(before, await look(url)))
+    return sum_up(count, heard, between(before, await look(url)))
 
 
 async def _caller(
@@ -240,9 +244,16 @@ async def _caller(
         heard.append((result, told))
 
 
-def _sum_up(
+def sum_up(
     count: int, heard: Sequence[tuple[CallResult, Told]], load: Load | None = None
 ) -> Round:
+    """Return what so many calls at once brought.
+
+    Args:
+        count: calls at once.
+        heard: every call, with what its messages said.
+        load: how the agent bore them.
+    """
     turns = [turn for result, _ in heard for turn in result.turns]
     answered = [turn.timeline for turn in turns if turn.timeline]
     spans = [(str(name), float(ms)) for record in answered for name, ms in record["spans"]]
@@ -259,6 +270,7 @@ def _sum_up(
         false_endpoints_heard=sum(false_endpoints(result, told.played) for result, told in heard),
         failures=tuple(failure for result, _ in heard for failure in result.failures),
         load=load,
+        answered=tuple(answered),
         records=tuple(record for result, _ in heard for record in result.records),
     )
 
@@ -301,10 +313,8 @@ def _cpu() -> str:
 
 
 def _figures(values: Sequence[float]) -> dict[str, float | int | None]:
-    if not values:
-        return {"p50": None, "p95": None, "n": 0}
-    p50, p95 = percentiles(values, (50, 95))
-    return {"p50": p50, "p95": p95, "n": len(values)}
+    found = percentiles(values, _WHICH) if values else [None] * len(_WHICH)
+    return {f"p{which}": ms for which, ms in zip(_WHICH, found, strict=True)} | {"n": len(values)}
 
 
 def _print_json(rounds: Sequence[Round], machine: Machine) -> None:
@@ -322,7 +332,24 @@ def _tell(console: Console, done: Round) -> None:
     console.print(f"{done.calls} at once: {heard}", style="dim")
 
 
-def _print(console: Console, rounds: Sequence[Round], machine: Machine) -> None:
+def show(console: Console, rounds: Sequence[Round], machine: Machine) -> None:
+    """Print the report's table of one call at once, and numbers of calls side by side."""
+    for each in rounds:
+        if each.calls == 1 or len(rounds) == 1:
+            figures = summarise([TurnRecord.from_dict(record) for record in each.answered])
+            if figures.total is not None:
+                console.print(stage_table(figures))
+    if len(rounds) > 1:
+        console.print(_side_by_side(rounds))
+    for each in rounds:
+        _counts(console, each)
+    console.print(str(machine), style="dim")
+    for each in rounds:
+        for failure in each.failures:
+            console.print(failure, style="bold red", markup=False)
+
+
+def _side_by_side(rounds: Sequence[Round]) -> Table:
     title = "Where the wait went, p50 / p95 (ms)"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("")
@@ -332,16 +359,15 @@ def _print(console: Console, rounds: Sequence[Round], machine: Machine) -> None:
         table.add_row(name, *(_cell(each.stages.get(name, ())) for each in rounds))
     table.add_section()
     table.add_row("heard", *(_cell(each.heard_ms) for each in rounds), style="bold")
-    table.add_row("turns heard", *(f"{len(each.heard_ms)} of {each.turns}" for each in rounds))
-    table.add_row("false endpoints", *(str(each.false_endpoints) for each in rounds))
-    table.add_row("of them heard", *(str(each.false_endpoints_heard) for each in rounds))
-    console.print(table)
-    for each in (each for each in rounds if each.load):
+    return table
+
+
+def _counts(console: Console, each: Round) -> None:
+    heard = f"{each.calls} at once: {len(each.heard_ms)} of {each.turns} turns heard"
+    early = f"{each.false_endpoints} false endpoint{'s' * (each.false_endpoints != 1)}"
+    console.print(f"{heard}; {early}, {each.false_endpoints_heard} of them heard.")
+    if each.load:
         console.print(f"{each.calls} at once: {each.load}", style="dim")
-    console.print(str(machine), style="dim")
-    for each in rounds:
-        for failure in each.failures:
-            console.print(failure, style="bold red", markup=False)
 
 
 def _cell(values: Sequence[float]) -> str:

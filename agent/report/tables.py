@@ -61,7 +61,7 @@ def print_report(console: Console, name: str, figures: Figures) -> None:
     if figures.total is None:
         console.print("No turn here has a time; call the agent, or run: firstword demo")
     else:
-        console.print(_stages(figures))
+        console.print(stage_table(figures))
         for other, spread in figures.others.items():
             told = f"{spread.n} turns measured as {other!r} are left out: p50 {spread.p50:.0f} ms,"
             console.print(f"{told} p95 {spread.p95:.0f} ms", style="dim")
@@ -78,7 +78,8 @@ def print_report(console: Console, name: str, figures: Figures) -> None:
             console.print(Text(f"{count}× {sentence}", style="red"))
 
 
-def _stages(figures: Figures) -> Table:
+def stage_table(figures: Figures) -> Table:
+    """Return where the wait went: each stage by its percentiles, and the total."""
     table = _table(f"Where the wait went (ms, {figures.measure})", "stage", "turns", "mean")
     for name in ("p50", "p90", "p95", "p99", "hidden"):
         table.add_column(name, justify="right")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from dataclasses import replace
@@ -10,9 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from rich.console import Console
 
 from agent.__main__ import run
-from agent.bench.latency import Spoken, false_endpoints, measure
+from agent.bench.latency import (
+    Machine,
+    Round,
+    Spoken,
+    Told,
+    false_endpoints,
+    measure,
+    show,
+    sum_up,
+)
 from agent.caller import CallResult, Exactness, TurnResult
 from agent.line import PLAYOUT_RATE
 from agent.messages import Playing, ReplyEnd
@@ -77,8 +88,6 @@ def test_a_recording_without_an_answer_is_a_failure_and_no_false_endpoint() -> N
 
 
 def test_a_reply_that_was_dropped_before_its_first_sound_cost_the_caller_nothing() -> None:
-    from agent.bench.latency import Told
-
     told = Told()
     told.take(ReplyEnd(turn=1, reply=1, heard="", interrupted=True))
     told.take(Playing(turn=1, reply=2, at=0.0))
@@ -88,8 +97,6 @@ def test_a_reply_that_was_dropped_before_its_first_sound_cost_the_caller_nothing
 
 
 def test_the_messages_that_are_counted_are_those_of_replies_that_end() -> None:
-    from agent.bench.latency import Told
-
     told = Told()
     for interrupted in (True, False):
         told.take(ReplyEnd(turn=4, reply=7, heard="", interrupted=interrupted))
@@ -136,6 +143,46 @@ def test_the_json_holds_the_replies_that_cut_in_and_can_be_reported_on(
     figures = summarise(select(str(kept)).records)
     assert figures.turns == len(shown["records"]) == 4
     assert figures.endpoints.early == 2
+
+
+def printed(*rounds: Round) -> str:
+    console = Console(record=True, width=120, file=io.StringIO())
+    show(console, rounds, Machine("a quiet one", 2, 0.0))
+    return console.export_text()
+
+
+def test_one_call_at_once_is_told_by_every_percentile_a_stage_and_in_total() -> None:
+    turns = [
+        replace(ANSWERED, turn=n, timeline=turn(n, heard_ms=570.0 + n).to_dict())
+        for n in range(1, 102)
+    ]
+    told = printed(sum_up(1, [(call(*turns), Told(Counter({1: 2}), Counter()))]))
+    rows = {line.split()[0]: line.split()[1:] for line in told.splitlines() if line.strip()}
+    assert rows["stage"] == ["turns", "mean", "p50", "p90", "p95", "p99", "hidden"]
+    assert rows["endpoint"] == ["101", "300", "300", "300", "300", "300"]
+    assert rows["total"] == ["101", "621", "621", "661", "666", "670"]
+    assert "101 of 101 turns heard; 1 false endpoint, 0 of them heard." in told
+
+
+def test_several_numbers_of_calls_stand_side_by_side_too() -> None:
+    rounds = [sum_up(count, [(call(ANSWERED), Told(Counter(), Counter()))]) for count in (1, 2)]
+    told = printed(*rounds)
+    assert "p99" in told
+    assert "2 calls" in told
+
+
+def test_a_run_in_which_nothing_was_heard_has_no_table_and_says_so() -> None:
+    silent = replace(ANSWERED, timeline=None, heard_ms=None, failure="a.flac: no whole reply")
+    told = printed(sum_up(1, [(call(silent), Told(Counter(), Counter()))]))
+    assert "0 of 1 turns heard" in told
+    assert "p99" not in told
+
+
+def test_json_has_every_percentile() -> None:
+    shown = sum_up(1, [(call(ANSWERED), Told(Counter(), Counter()))]).to_dict()
+    heard = {"p50": 600.0, "p90": 600.0, "p95": 600.0, "p99": 600.0, "n": 1}
+    assert shown["heard_ms"] == heard
+    assert shown["stages"]["endpoint"]["p99"] == 300.0
 
 
 def _tone(seconds: float) -> NDArray[np.int16]:
