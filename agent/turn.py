@@ -29,7 +29,7 @@ from agent.decisions import (
 from agent.endpoint import Evidence, patience_ms
 from agent.interrupt import KNOCK_MS, ORDER_MS, SURE, is_backchannel, is_order
 from agent.turn_settings import TurnSettings
-from agent.turn_state import RISING, Replying, Utterance
+from agent.turn_state import RISING, Replying, Tries, Utterance
 from stages.audio import milliseconds_in, samples_in
 from stages.events import Transcript
 
@@ -69,7 +69,7 @@ class Turns:
     _utterance: Utterance | None = None
     _utterances: int = 0
     _prepared: Replying | None = None
-    _tries: int = 0
+    _tries: Tries = field(default_factory=Tries)
     _speaking: Replying | None = None
     _carried: str = ""  # words of a turn whose reply was never heard
     _spent: int = 0  # position up to which the audio belongs to utterances that are over
@@ -251,11 +251,13 @@ class Turns:
         return silence >= samples_in(NOISE_MS) and not self._takes_the_word(utterance.text)
 
     def _dismiss(self, utterance: Utterance) -> list[Action]:
+        if not self._carried and self._speaking is None:
+            self._tries.forget()
         return [*self._drop(), *self._go_on(), self._close(utterance, utterance.last_speech)]
 
     def _close(self, utterance: Utterance, upto: int) -> Close:
         """End the utterance; no other one shall have its audio up to there."""
-        self._utterance, self._spent, self._tries = None, upto, 0
+        self._utterance, self._spent = None, upto
         if self._run_start is not None:
             self._run_start = max(self._run_start, upto)
         return Close(utterance.number)
@@ -302,10 +304,9 @@ class Turns:
             return []
         if self._prepared is not None and self._prepared.text == said:
             return []
-        if self._tries >= self.settings.tries:
-            return self._drop()
         actions = self._drop()
-        self._tries += 1
+        if not self._tries.one_more(self.turn, self.settings.tries):
+            return actions
         self._prepared = Replying(self._next_reply(), self.turn, said)
         return [*actions, Prepare(self._prepared.reply, self.turn, said)]
 
@@ -315,7 +316,7 @@ class Turns:
             action = Release(prepared.reply, self.turn, text, True, speech_end, endpoint)
         else:
             action = Release(self._next_reply(), self.turn, text, False, speech_end, endpoint)
-        self._prepared, self._tries, self._carried = None, 0, ""
+        self._prepared, self._carried = None, ""
         self._speaking = Replying(action.reply, action.turn, text)
         if text:
             self.turn += 1

@@ -102,3 +102,22 @@ class Replying:
     text: str
     audible: bool = False
     held: bool = False
+
+
+@dataclass(slots=True)
+class Tries:
+    """How often a reply was prepared for a turn, however many pieces it has."""
+
+    turn: int = 0
+    count: int = 0
+
+    def one_more(self, turn: int, most: int) -> bool:
+        """Tell whether this turn may have another, and count it."""
+        if turn != self.turn:
+            self.turn, self.count = turn, 0
+        self.count += 1
+        return self.count <= most
+
+    def forget(self) -> None:
+        """Let what is said next have all of them: what was said was no turn."""
+        self.turn = 0
