@@ -138,6 +138,7 @@ class Replies:
 
     def __post_init__(self) -> None:
         self.playout = Playout(started=self._started, ended=self._ended)
+        self.turns.unheard = self.playout.unheard
         self._foreseeing = Foreseeing(self.tasks)
 
     # --- what turn-taking asks for ----------------------------------------------------------

@@ -27,7 +27,7 @@ from agent.decisions import (
     Release,
 )
 from agent.endpoint import Evidence, patience_ms
-from agent.interrupt import KNOCK_MS, ORDER_MS, SURE, is_backchannel, is_order
+from agent.interrupt import KNOCK_MS, SURE
 from agent.turn_settings import TurnSettings
 from agent.turn_state import RISING, Replying, Tries, Utterance
 from stages.audio import milliseconds_in, samples_in
@@ -53,6 +53,7 @@ class Turns:
         patience: the silence, in milliseconds, that the evidence at a pause asks for.
         answers_known: whether only voices that are known are answered.
         yields_to_known: whether only they may talk over a reply.
+        unheard: whether no word of a reply that sounds has been heard yet.
     """
 
     settings: TurnSettings
@@ -61,6 +62,7 @@ class Turns:
     patience: Callable[[TurnSettings, Evidence], float] = patience_ms
     answers_known: bool = False
     yields_to_known: bool = False
+    unheard: Callable[[int], bool] = lambda reply: False
     _position: int = 0
     _loud: int | None = None  # position after the last loud sample; none: nobody listens for it
     _run_start: int | None = None  # where the present run of speech frames began
@@ -148,7 +150,7 @@ class Turns:
     def audible(self, reply: int) -> None:
         """Hear that a reply's first sample went out."""
         if self._speaking is not None and self._speaking.reply == reply:
-            self._speaking.audible = True
+            self._speaking.audible_at = self._position
 
     def over(self, reply: int) -> None:
         """Hear that a released reply has ended by itself."""
@@ -364,17 +366,11 @@ class Turns:
         return self._interrupt(self._utterance.start) if self._takes_the_word(text) else []
 
     def _takes_the_word(self, text: str) -> bool:
-        """Tell whether words, or what a recogniser takes for words, end the reply.
-
-        A recogniser hears words in coughs, too. The reply is silent meanwhile, so it costs the
-        caller nothing to wait until there was enough speech for a word.
-        """
-        if is_backchannel(text):
-            return False
-        if self._speaking is None or not self._speaking.audible:
-            return True
-        enough = min(ORDER_MS, self.settings.words_ms) if is_order(text) else self.settings.words_ms
-        return self._sure >= samples_in(enough)
+        """Tell whether words, or what a recogniser takes for words, end the reply."""
+        speaking, now, enough = self._speaking, self._utterance, self.settings.words_ms
+        assert speaking is not None
+        assert now is not None
+        return speaking.gives_way(text, now.start, self._sure, enough)
 
     @property
     def _protected(self) -> bool:
@@ -386,7 +382,7 @@ class Turns:
         speaking, self._speaking = self._speaking, None
         if speaking is None:
             return []
-        if not speaking.audible and speaking.text:
+        if speaking.text and (not speaking.audible or self.unheard(speaking.reply)):
             # The caller was cut off, or went on: both pieces are one turn, answered anew.
             self._carried, self.turn = speaking.text, speaking.turn
         return [Interrupt(speaking.reply, speech_start)]
