@@ -7,7 +7,7 @@ import re
 SURE = 0.8
 """Probability that speech nearly always reaches; coughs and knocks do for moments only."""
 ORDER_MS = 96
-"""Of sure speech for "stop" and its like."""
+"""Of sure speech for "stop" and its like, and for a word that could be a nod at nothing."""
 KNOCK_MS = 96
 """A sound that held a reply and was too short for an utterance is over after that."""
 
@@ -26,6 +26,7 @@ _PHRASES = frozenset({"i see", "got it", "go on", "uh huh", "mm hm", "mm hmm", "
 _NODS_ZH = re.compile(f"(?:{'|'.join(_ZH.split())})+")
 LONGEST_ZH = 6
 """Characters of Chinese nods in a row (some recognisers write spaces between them, some do not)."""
+_SOUNDS_ZH = re.compile("[嗯哼哦噢喔啊]+")
 _HUM = re.compile(r"[mhau'-]+")
 """How recognisers spell a hum or a laugh: "mamma", "aha", "hahaha"."""
 _ORDERS = frozenset(
@@ -43,6 +44,12 @@ def is_backchannel(text: str) -> bool:
         return True
     joined = "".join(plain)
     return len(joined) <= LONGEST_ZH and _NODS_ZH.fullmatch(joined) is not None
+
+
+def is_hum(text: str) -> bool:
+    """Tell whether there is no word in this: then it adds nothing to what was said before."""
+    plain = _PUNCTUATION.sub(" ", text.lower()).split()
+    return all(w == "oh" or _HUM.fullmatch(w) or _SOUNDS_ZH.fullmatch(w) for w in plain)
 
 
 def is_order(text: str) -> bool:

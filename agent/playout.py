@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import anyio
 import numpy as np
 
-from agent.history import Span, said_of
+from agent.history import Span, heard, said_of
 from agent.line import FRAME, PLAYOUT_RATE
 from stages.audio import silence
 from stages.events import Samples, Word
@@ -124,6 +124,14 @@ class ReplyAudio:
             self._last = silence(0)
 
     @property
+    def sounded(self) -> int:
+        """Samples of it that a cut would leave played: it takes back what is on its way."""
+        if self._dry:
+            return self.played
+        fading = min(FADE, self.pushed - self.played)
+        return self.played + fading - min(len(self._last) + fading, ON_ITS_WAY + FADE)
+
+    @property
     def drained(self) -> bool:
         """Whether everything has been played and nothing more will come."""
         return self.finished and not self._pieces
@@ -164,6 +172,13 @@ class Playout:
             if self._sounding:
                 self._tail = _broken_off(self._current)
             self._current, self._held, self._sounding = None, False, False
+
+    def unheard(self, number: int) -> bool:
+        """Tell whether a reply that is to sound has not sounded as far as its first word."""
+        audio = self._current
+        if audio is None or audio.number != number:
+            return False
+        return not heard(audio.spans, audio.sounded, complete=False)
 
     def pull(self) -> Samples:
         """Return the next ``FRAME`` samples for the line."""

@@ -14,6 +14,7 @@ from anyio.abc import TaskGroup
 from agent.decisions import Drop, GoOn, Hold, Interrupt, Prepare, Release
 from agent.engines import Stages
 from agent.foresee import Foreseeing
+from agent.guess import Guess
 from agent.history import History, heard
 from agent.line import Line
 from agent.memory.recall import Recall
@@ -100,6 +101,7 @@ class _Entry:
     def release(self) -> None:
         """Tell the page what was kept from it while the reply was a guess."""
         self.released = True
+        self.script.guess.sure.set()
         if self.script.errands is not None:
             self.script.errands.sure.set()
         for clause in self.clauses:
@@ -136,6 +138,7 @@ class Replies:
 
     def __post_init__(self) -> None:
         self.playout = Playout(started=self._started, ended=self._ended)
+        self.turns.unheard = self.playout.unheard
         self._foreseeing = Foreseeing(self.tasks)
 
     # --- what turn-taking asks for ----------------------------------------------------------
@@ -318,8 +321,10 @@ class Replies:
             request = ChatRequest(messages, llm.temperature, llm.max_tokens)
         language = self.profile.language
         errands = Errands(self.belt) if turn and self.belt is not None else None
-        stages = self.stages
-        return Script(stages.llm, stages.mouths, language, request, greeting, errands=errands)
+        guess, stages = Guess(self.turns.settings.guess_tokens), self.stages
+        return Script(
+            stages.llm, stages.mouths, language, request, greeting, errands=errands, guess=guess
+        )
 
     async def _make(self, entry: _Entry) -> None:
         self._foreseeing.stop()

@@ -14,6 +14,7 @@ import anyio
 
 from agent.blame import blamed, first_sentence
 from agent.engines import Mouth
+from agent.guess import Guess, certain
 from agent.playout import ReplyAudio
 from agent.text import ClauseCutter
 from agent.timeline import Mark
@@ -69,6 +70,7 @@ class Script:
         thinking_s: longest wait for anything from the LLM.
         voicing_s: longest wait for the audio of a clause.
         errands: the tools of the reply, where the character has any.
+        guess: how far it is made before its turn is certainly over.
     """
 
     llm: Llm
@@ -79,6 +81,7 @@ class Script:
     thinking_s: float = THINKING_S
     voicing_s: float = VOICING_S
     errands: Errands | None = None
+    guess: Guess = field(default_factory=certain)
 
 
 async def speak(
@@ -91,7 +94,10 @@ async def speak(
     Cancelling it closes the LLM's and the voice's streams. Failures of stages are told to the
     witness and never raised.
     """
-    voicing = Voicing(script.mouths, script.voicing_s, audio, witness, recast or Recast())
+    recasting = recast or Recast()
+    voicing = Voicing(
+        script.mouths, script.voicing_s, audio, witness, recasting, script.guess
+    )
     text_in, text_out = anyio.create_memory_object_stream[LlmEvent](256)
     clause_in, clause_out = anyio.create_memory_object_stream[Clause](8)
     with text_in, text_out, clause_in, clause_out:
@@ -124,7 +130,7 @@ async def _reply(
     """Ask the LLM, with tools in as many rounds as it takes; return if it spoke, how it failed."""
 
     async def ask(request: ChatRequest) -> tuple[str, tuple[ToolCall, ...], str]:
-        thought = _Thought(script.llm, script.thinking_s, sink)
+        thought = _Thought(script.llm, script.thinking_s, sink, script.guess)
         await thought.run(request)
         return thought.text, tuple(thought.calls), thought.failure
 
@@ -143,12 +149,14 @@ class _Thought:
     llm: Llm
     patience: float  # seconds
     sink: Sink[LlmEvent]
+    guess: Guess
     text: str = ""
     calls: list[ToolCall] = field(default_factory=list)
     failure: str = ""
 
     async def run(self, request: ChatRequest) -> None:
-        inner_in, inner_out = anyio.create_memory_object_stream[LlmEvent](64)
+        # Without room: what is not to be read is not to be made, where an LLM can wait.
+        inner_in, inner_out = anyio.create_memory_object_stream[LlmEvent](0)
         with inner_in, inner_out:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._ask, request, inner_in)
@@ -166,6 +174,7 @@ class _Thought:
 
     async def _relay(self, source: Source[LlmEvent]) -> None:
         while True:
+            await self.guess.may_read()
             try:
                 with anyio.fail_after(self.patience):
                     event = await source.receive()
@@ -179,6 +188,7 @@ class _Thought:
                 continue
             if isinstance(event, TextDelta):
                 self.text += event.text
+                self.guess.read()
             await self.sink.send(event)
 
 

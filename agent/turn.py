@@ -27,9 +27,9 @@ from agent.decisions import (
     Release,
 )
 from agent.endpoint import Evidence, patience_ms
-from agent.interrupt import KNOCK_MS, ORDER_MS, SURE, is_backchannel, is_order
+from agent.interrupt import KNOCK_MS, SURE
 from agent.turn_settings import TurnSettings
-from agent.turn_state import RISING, Replying, Utterance
+from agent.turn_state import RISING, Replying, Tries, Utterance
 from stages.audio import milliseconds_in, samples_in
 from stages.events import Transcript
 
@@ -53,6 +53,7 @@ class Turns:
         patience: the silence, in milliseconds, that the evidence at a pause asks for.
         answers_known: whether only voices that are known are answered.
         yields_to_known: whether only they may talk over a reply.
+        unheard: whether no word of a reply that sounds has been heard yet.
     """
 
     settings: TurnSettings
@@ -61,6 +62,7 @@ class Turns:
     patience: Callable[[TurnSettings, Evidence], float] = patience_ms
     answers_known: bool = False
     yields_to_known: bool = False
+    unheard: Callable[[int], bool] = lambda reply: False
     _position: int = 0
     _loud: int | None = None  # position after the last loud sample; none: nobody listens for it
     _run_start: int | None = None  # where the present run of speech frames began
@@ -69,7 +71,7 @@ class Turns:
     _utterance: Utterance | None = None
     _utterances: int = 0
     _prepared: Replying | None = None
-    _tries: int = 0
+    _tries: Tries = field(default_factory=Tries)
     _speaking: Replying | None = None
     _carried: str = ""  # words of a turn whose reply was never heard
     _spent: int = 0  # position up to which the audio belongs to utterances that are over
@@ -148,7 +150,7 @@ class Turns:
     def audible(self, reply: int) -> None:
         """Hear that a reply's first sample went out."""
         if self._speaking is not None and self._speaking.reply == reply:
-            self._speaking.audible = True
+            self._speaking.audible_at = self._position
 
     def over(self, reply: int) -> None:
         """Hear that a released reply has ended by itself."""
@@ -251,11 +253,13 @@ class Turns:
         return silence >= samples_in(NOISE_MS) and not self._takes_the_word(utterance.text)
 
     def _dismiss(self, utterance: Utterance) -> list[Action]:
+        if not self._carried and self._speaking is None:
+            self._tries.forget()
         return [*self._drop(), *self._go_on(), self._close(utterance, utterance.last_speech)]
 
     def _close(self, utterance: Utterance, upto: int) -> Close:
         """End the utterance; no other one shall have its audio up to there."""
-        self._utterance, self._spent, self._tries = None, upto, 0
+        self._utterance, self._spent = None, upto
         if self._run_start is not None:
             self._run_start = max(self._run_start, upto)
         return Close(utterance.number)
@@ -302,10 +306,9 @@ class Turns:
             return []
         if self._prepared is not None and self._prepared.text == said:
             return []
-        if self._tries >= self.settings.tries:
-            return self._drop()
         actions = self._drop()
-        self._tries += 1
+        if not self._tries.one_more(self.turn, self.settings.tries):
+            return actions
         self._prepared = Replying(self._next_reply(), self.turn, said)
         return [*actions, Prepare(self._prepared.reply, self.turn, said)]
 
@@ -315,7 +318,7 @@ class Turns:
             action = Release(prepared.reply, self.turn, text, True, speech_end, endpoint)
         else:
             action = Release(self._next_reply(), self.turn, text, False, speech_end, endpoint)
-        self._prepared, self._tries, self._carried = None, 0, ""
+        self._prepared, self._carried = None, ""
         self._speaking = Replying(action.reply, action.turn, text)
         if text:
             self.turn += 1
@@ -363,17 +366,11 @@ class Turns:
         return self._interrupt(self._utterance.start) if self._takes_the_word(text) else []
 
     def _takes_the_word(self, text: str) -> bool:
-        """Tell whether words, or what a recogniser takes for words, end the reply.
-
-        A recogniser hears words in coughs, too. The reply is silent meanwhile, so it costs the
-        caller nothing to wait until there was enough speech for a word.
-        """
-        if is_backchannel(text):
-            return False
-        if self._speaking is None or not self._speaking.audible:
-            return True
-        enough = min(ORDER_MS, self.settings.words_ms) if is_order(text) else self.settings.words_ms
-        return self._sure >= samples_in(enough)
+        """Tell whether words, or what a recogniser takes for words, end the reply."""
+        speaking, now, enough = self._speaking, self._utterance, self.settings.words_ms
+        assert speaking is not None
+        assert now is not None
+        return speaking.gives_way(text, now.start, self._sure, enough)
 
     @property
     def _protected(self) -> bool:
@@ -385,7 +382,7 @@ class Turns:
         speaking, self._speaking = self._speaking, None
         if speaking is None:
             return []
-        if not speaking.audible and speaking.text:
+        if speaking.text and (not speaking.audible or self.unheard(speaking.reply)):
             # The caller was cut off, or went on: both pieces are one turn, answered anew.
             self._carried, self.turn = speaking.text, speaking.turn
         return [Interrupt(speaking.reply, speech_start)]

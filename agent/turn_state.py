@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.endpoint import Evidence, same_words
+from agent.interrupt import ORDER_MS, is_backchannel, is_hum, is_order
 from stages.audio import samples_in
 
 BURST = samples_in(200)
@@ -100,5 +101,50 @@ class Replying:
     reply: int
     turn: int
     text: str
-    audible: bool = False
+    audible_at: int | None = None  # position at which its first sample went out
     held: bool = False
+
+    @property
+    def audible(self) -> bool:
+        """Whether a sample of it has gone out."""
+        return self.audible_at is not None
+
+    def gives_way(self, text: str, start: int, sure: int, words_ms: int) -> bool:
+        """Tell whether words, or what a recogniser takes for words, end it.
+
+        A recogniser hears words in coughs, too. The reply is silent meanwhile, so it costs the
+        caller nothing to wait until there was enough speech for a word. What was said before it
+        sounded was no nod at it: only a hum leaves it then.
+
+        Args:
+            text: the words.
+            start: position at which they began.
+            sure: samples of sure speech in them.
+            words_ms: of sure speech that words take.
+        """
+        nod = is_backchannel(text)
+        if nod and (is_hum(text) or (self.audible_at is not None and self.audible_at <= start)):
+            return False
+        if not (nod or self.audible):
+            return True
+        enough = min(ORDER_MS, words_ms) if nod or is_order(text) else words_ms
+        return sure >= samples_in(enough)
+
+
+@dataclass(slots=True)
+class Tries:
+    """How often a reply was prepared for a turn, however many pieces it has."""
+
+    turn: int = 0
+    count: int = 0
+
+    def one_more(self, turn: int, most: int) -> bool:
+        """Tell whether this turn may have another, and count it."""
+        if turn != self.turn:
+            self.turn, self.count = turn, 0
+        self.count += 1
+        return self.count <= most
+
+    def forget(self) -> None:
+        """Let what is said next have all of them: what was said was no turn."""
+        self.turn = 0

@@ -17,6 +17,7 @@ import soxr
 
 from agent.blame import blamed, first_sentence
 from agent.engines import Mouth
+from agent.guess import Guess, certain
 from agent.line import PLAYOUT_RATE
 from agent.playout import ReplyAudio
 from agent.timeline import Mark
@@ -78,6 +79,7 @@ class Voicing:
         audio: where the sound goes.
         witness: told of clauses as they begin, and of failures.
         recast: asks for other voices.
+        guess: how much is said before the reply is certainly wanted.
     """
 
     mouths: tuple[Mouth, ...]
@@ -85,6 +87,7 @@ class Voicing:
     audio: ReplyAudio
     witness: Listener
     recast: Recast = field(default_factory=Recast)
+    guess: Guess = field(default_factory=certain)
     _all: list[Clause] = field(default_factory=list)  # that came, by number
     _told: int = 0  # clauses that the witness knows of
     _clause_over: anyio.Event = field(default_factory=anyio.Event)  # its audio is complete
@@ -194,15 +197,25 @@ class Voicing:
 
     async def _feed(self, source: Source[Clause], sink: Sink[Clause]) -> None:
         async with sink:
-            for clause in tuple(self._unsaid):
-                await sink.send(clause)
-            async for clause in source:
+            for unsaid in tuple(self._unsaid):
+                await sink.send(unsaid)
+            while (clause := await self._next(source)) is not None:
                 if not self._unsaid:
                     self._since = anyio.current_time()
                 self._all.append(clause)
                 self._unsaid.append(clause)
                 await sink.send(clause)
             self._complete = True
+
+    async def _next(self, source: Source[Clause]) -> Clause | None:
+        """Return the next clause once it may be said; none: there are no more."""
+        await self.guess.may_say()
+        try:
+            clause = await source.receive()
+        except anyio.EndOfStream:
+            return None
+        self.guess.said(clause.spoken)
+        return clause
 
     async def _listen(self, source: Source[Speech]) -> None:
         converter, patience = _Converter(), self.patience

@@ -24,7 +24,17 @@ class Workers:
     @property
     def busy(self) -> bool:
         """Whether any step is running, or abandoned and not at its end."""
-        return self._limiter.borrowed_tokens > 0
+        return self.taken > 0
+
+    @property
+    def taken(self) -> int:
+        """Threads that run a step, abandoned ones included."""
+        return self._limiter.borrowed_tokens
+
+    @property
+    def waiting(self) -> int:
+        """Steps that wait for a thread."""
+        return self._limiter.statistics().tasks_waiting
 
     async def run(self, step: Callable[[], R]) -> R:
         """Run a short step in a thread and return what it returns.

@@ -9,7 +9,7 @@ import os
 import secrets
 import threading
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -201,6 +201,12 @@ class SmollmLlm:
             Unusable: the last message alone does not fit.
         """
         await self._run(request, sink, -1)
+
+    def figures(self) -> Mapping[str, float]:
+        """Return the slots, how many are busy, and the requests (and readings) that wait."""
+        workers = self._workers
+        taken, waiting = workers.taken, workers.waiting
+        return {"slots": self._options.slots, "slots_busy": taken, "waiting": waiting}
 
     async def _run(self, request: ChatRequest, sink: Sink[LlmEvent], slot: int) -> None:
         async with sink:

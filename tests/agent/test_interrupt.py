@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.interrupt import BACKCHANNELS, is_backchannel, is_order
+from agent.interrupt import BACKCHANNELS, is_backchannel, is_hum, is_order
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,19 @@ def test_a_nod_leaves_the_word(text: str) -> None:
 )  # fmt: skip
 def test_words_take_it(text: str) -> None:
     assert not is_backchannel(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "…", "Mm-hm.", "uh-huh", "Hmm, um.", "oh", "Aha!", "嗯", "嗯嗯，哦", "啊 嗯"]
+)
+def test_a_hum_says_nothing(text: str) -> None:
+    assert is_hum(text)
+    assert is_backchannel(text)
+
+
+@pytest.mark.parametrize("text", ["right", "Yeah.", "mm, yes", "I see.", "好的", "嗯，对"])
+def test_a_nod_that_is_a_word_is_no_hum(text: str) -> None:
+    assert not is_hum(text)
 
 
 @given(st.lists(st.sampled_from(sorted(BACKCHANNELS)), min_size=1, max_size=3))

@@ -8,7 +8,7 @@ from anyio.abc import TaskStatus
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.history import Span
+from agent.history import Span, heard
 from agent.line import FRAME, PLAYOUT_RATE
 from agent.playout import FADE, LONGEST_AHEAD, ON_ITS_WAY, Playout, ReplyAudio
 from stages.events import Samples, Word
@@ -303,6 +303,29 @@ async def test_whatever_happens_samples_come_in_order_and_none_is_left_out(
     assert audio.begun or not audio.played
     if not cut:
         assert audio.played == audio.pushed
+
+
+@given(STEPS, st.sampled_from(["One.", "One two three four.", "你好。"]))
+async def test_whether_a_word_was_heard_is_known_before_the_reply_is_cut(
+    steps: list[int | str], text: str
+) -> None:
+    mouth, audio = Mouth(), ReplyAudio(1)
+    mouth.play(audio)
+    audio.clause(text)
+    for step in steps:
+        match step:
+            case int():
+                await audio.push(counted(step, audio.pushed + 1))
+            case "hold":
+                mouth.hold()
+            case "go on":
+                mouth.go_on()
+            case _:
+                mouth.pull()
+    foretold = mouth.unheard(1)
+    mouth.cut(1)
+    assert foretold == (not heard(audio.spans, audio.played, complete=False))
+    assert not mouth.unheard(1)  # it is no reply of ours any more
 
 
 def check(frame: Samples, farthest: int) -> None:

@@ -36,7 +36,8 @@ class AnyCall(RuleBasedStateMachine):
     def begin(self, settings: TurnSettings, frame_ms: int, greeting: bool) -> None:
         self.floor, self.ledger = Floor(settings, frame_ms), Ledger()
         self.checked = 0
-        self.over = set[int]()
+        self.unheard = True
+        self.floor.turns.unheard = lambda reply: self.unheard
         if greeting:
             self.floor.note(self.floor.turns.greet())
 
@@ -75,6 +76,10 @@ class AnyCall(RuleBasedStateMachine):
     @rule(back=st.integers(1, 2))
     def audible(self, back: int) -> None:
         self.floor.turns.audible(self.floor.all(Release)[-back:][0].reply)
+
+    @rule(unheard=st.booleans())
+    def a_word_of_the_reply_was_heard_or_not(self, unheard: bool) -> None:
+        self.unheard = unheard
 
     @precondition(lambda self: self.floor.all(Release))
     @rule(back=st.integers(1, 2))

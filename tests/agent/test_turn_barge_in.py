@@ -164,6 +164,85 @@ def test_a_caller_who_was_cut_off_says_one_turn(floor: Floor, interruptible: boo
     assert second.reply > first.reply
 
 
+@pytest.mark.parametrize("heard", [True, False])
+def test_so_does_one_who_has_heard_no_word_of_the_reply(floor: Floor, heard: bool) -> None:
+    floor.turns.unheard = lambda reply: not heard
+    first = floor.turn("Book a table for")
+    floor.turns.audible(first.reply)
+    floor.speak(300)
+    floor.partial("two people")
+    assert floor.last(Interrupt).reply == first.reply
+    floor.be_silent(140)
+    floor.final("two people.")
+    floor.be_silent(2000)
+    second = floor.last(Release)
+    whole = "two people." if heard else "Book a table for two people."
+    assert (second.turn, second.text) == (first.turn + heard, whole)
+
+
+def test_a_cough_into_the_first_sound_of_the_reply_does_not_lose_it(floor: Floor) -> None:
+    floor.turns.unheard = lambda reply: True
+    first = floor.turn("What is the time?")
+    floor.turns.audible(first.reply)
+    floor.speak(QUICK.interrupt_ms + 100)
+    assert floor.last(Interrupt).reply == first.reply
+    floor.be_silent(140)
+    floor.final("")
+    floor.be_silent(QUICK.cap_ms)
+    assert (floor.last(Release).turn, floor.last(Release).text) == (1, "What is the time?")
+
+
+@pytest.mark.parametrize("words", ["right", "Yes.", "okay", "go on", "对", "嗯，好的"])
+def test_a_word_that_could_be_a_nod_is_none_before_there_is_anything_to_nod_at(
+    floor: Floor, words: str
+) -> None:
+    first = floor.turn("Turn left, or")
+    floor.speak(260)
+    floor.partial(words)
+    assert floor.last(Interrupt).reply == first.reply
+    floor.be_silent(140)
+    floor.final(words)
+    floor.be_silent(2000)
+    assert floor.last(Release).text == f"Turn left, or {words}"
+    assert floor.last(Release).turn == first.turn
+
+
+def test_nor_is_one_that_began_before_the_reply_did(floor: Floor) -> None:
+    floor.turns.unheard = lambda reply: True
+    first = floor.turn("Turn left, or")
+    floor.speak(64)
+    floor.turns.audible(first.reply)
+    floor.speak(300)
+    floor.be_silent(140)
+    floor.final("right")
+    floor.be_silent(2000)
+    assert floor.last(Release).text == "Turn left, or right"
+
+
+@pytest.mark.parametrize("words", ["", "mm", "Uh-huh.", "um", "oh", "嗯", "啊，哦"])
+def test_a_hum_before_the_reply_says_nothing_and_delays_it_no_further(
+    floor: Floor, words: str
+) -> None:
+    floor.turn("What is the time?")
+    floor.speak(260)
+    floor.partial(words)
+    floor.be_silent(140)
+    floor.final(words)
+    floor.be_silent(2000)
+    assert floor.all(Interrupt) == []
+    assert len(floor.all(Release)) == len(floor.all(GoOn)) == 1
+
+
+def test_nor_does_a_cough_that_a_recogniser_takes_for_a_nod(floor: Floor) -> None:
+    floor.turn("What is the time?")
+    floor.hear(260, 0.7)
+    floor.partial("Yeah.")
+    floor.be_silent(140)
+    floor.final("Yeah.")
+    floor.be_silent(2000)
+    assert floor.all(Interrupt) == []
+
+
 def test_a_long_cough_before_the_reply_does_not_leave_the_caller_without_it(floor: Floor) -> None:
     first = floor.turn("What is the time?")
     floor.speak(QUICK.interrupt_ms + 100)

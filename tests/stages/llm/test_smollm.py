@@ -7,7 +7,7 @@ from functools import partial
 import anyio
 import pytest
 
-from stages.contracts import Foresight, Llm
+from stages.contracts import Counted, Foresight, Llm
 from stages.errors import Transient, Unusable
 from stages.events import ChatRequest, LlmEvent, Message, TextDelta, Usage
 from stages.llm.smollm import WAITING, plugin
@@ -148,6 +148,22 @@ async def test_a_message_that_fits_into_nothing_is_refused_with_a_sentence(
         async with events:
             with pytest.raises(Unusable, match="does not fit into what the model can read"):
                 await llm.run(asking("word " * 3000), sink)
+
+
+async def test_it_tells_what_callers_wait_for(store: ModelStore) -> None:
+    async with opened(store, slots=2) as llm:
+        assert isinstance(llm, Counted)
+        assert llm.figures() == {"slots": 2, "slots_busy": 0, "waiting": 0}
+        async with anyio.create_task_group() as tasks:
+            for word in ("river", "forest", "desert"):
+                story = asking(f"Tell me a long story of a {word}.", max_tokens=900)
+                tasks.start_soon(answer, llm, story)
+            await anyio.wait_all_tasks_blocked()
+            assert llm.figures() == {"slots": 2, "slots_busy": 2, "waiting": 1}
+            tasks.cancel_scope.cancel()
+        with anyio.fail_after(10):
+            await answer(llm, asking("Hello.", max_tokens=1))
+        assert llm.figures()["waiting"] == 0
 
 
 async def test_too_many_at_once_are_refused_and_the_others_served(store: ModelStore) -> None:
