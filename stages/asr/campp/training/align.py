@@ -216,6 +216,7 @@ def _find(name: str, clips: Sequence[Clip], file: Path) -> None:
                 samples = sound.load(clip.file)
             except sound.BadSound as error:
                 faults.append(str(error))
+                continue
             if not faults:
                 target.write(_line(clip, aligner.marks(samples, clip.text)))
                 target.flush()

@@ -27,10 +27,9 @@ def losses(run: Path) -> list[float]:
     return [entry["loss"] for entry in entries if "loss" in entry]
 
 
-def quantised(folder: Path, place: list[object]) -> list[Path]:
-    """Quantise a run in every way."""
+def quantised(folder: Path, place: list[object], ways: tuple[str, ...] = WAYS) -> list[Path]:
     files = []
-    for way in WAYS:
+    for way in ways:
         files.append(folder / f"{way}.onnx")
         flags = [] if way == "dynamic" else ["--config", folder / "lesson.yaml", *place]
         flags += ["--steps", 20] if way == "qat" else []
@@ -42,7 +41,9 @@ def test_from_sound_and_texts_to_quantised_models_that_understand_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     songs = songbook(tmp_path / "songs", 160)
-    lesson(tmp_path, steps=300, **chorus(tmp_path))
+    learned = chorus(tmp_path)
+    learned["schedule"] |= {"seconds": 10, "peak": 6e-3}  # small steps, and bold ones
+    lesson(tmp_path, steps=300, **learned)
     place = ["--data", tmp_path, "--work", tmp_path / "work"]
     config, run, full = tmp_path / "lesson.yaml", tmp_path / "work" / "run", tmp_path / "full.onnx"
     texts = [json.loads(line)["text"] for line in songs.read_text().splitlines()]
@@ -76,7 +77,7 @@ def test_a_few_real_clips_become_a_model_of_phones_with_its_words(
 ) -> None:
     pytest.importorskip("pocketsphinx", reason="needs PocketSphinx: pip install 'firstword[train]'")
     lines = (speech / "train" / "manifest.jsonl").read_text().splitlines()
-    clips = [entry for entry in map(json.loads, lines) if entry["set"] == "s2i"][:24]
+    clips = [entry for entry in map(json.loads, lines) if entry["set"] == "s2i"][:16]
     texts = [clip["text"] for clip in clips]
     (tmp_path / "texts.txt").write_text("\n".join(texts))
     real = [json.dumps({**clip, "path": str(speech / clip["path"])}) for clip in clips]
@@ -84,21 +85,19 @@ def test_a_few_real_clips_become_a_model_of_phones_with_its_words(
     found = chorus(tmp_path, prepared=False)
     found["sources"][0] |= {"manifest": "{data}/manifest.jsonl", "hold_share": 0.3}
     network = lesson(tmp_path).network.model_dump(mode="json") | {"units": "phones"}
-    lesson(tmp_path, steps=40, network=network, **found)
+    lesson(tmp_path, steps=50, network=network, **found)
     place = ["--data", tmp_path, "--work", tmp_path / "work"]
     run = tmp_path / "work" / "run"
 
     asr("train", tmp_path / "lesson.yaml", *place)
-    small = quantised(tmp_path, place)
-    for model in small:
-        words = ["--texts", tmp_path / "texts.txt", "--sentences", 0, "--phones"]
-        asr("words", model.with_suffix(".lm"), *words)
+    (model,) = quantised(tmp_path, place, ("qat",))
+    words = ["--texts", tmp_path / "texts.txt", "--sentences", 0, "--phones"]
+    asr("words", model.with_suffix(".lm"), *words)
     capsys.readouterr()
+    asr("evaluate", model, "--config", tmp_path / "lesson.yaml", *place, "--json")
+    heard = json.loads(capsys.readouterr().out)["sets"][0]
 
     assert losses(run)[-1] < 0.8 * losses(run)[0]
-    for model in small:
-        asr("evaluate", model, "--config", tmp_path / "lesson.yaml", *place, "--json")
-        heard = json.loads(capsys.readouterr().out)["sets"][0]
-        assert heard["clips"] >= 3
-        assert heard["words"] > 0
-        assert 0 <= heard["wer"] <= 1.5  # 40 steps teach it little; that it decodes is the point
+    assert heard["clips"] >= 3
+    assert heard["words"] > 0
+    assert 0 <= heard["wer"] <= 1.5  # 50 steps teach it little; that it decodes is the point
