@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from stages.events import ChatRequest, Message, TextDelta
 from stages.llm.eight_bits import in_eight_bits
 from stages.llm.smollm import FAST_FILE, FILE, MODEL, fastest, plugin
 from stages.models import ModelStore
+from tests.stages.full_disk import only_so_many_bytes_a_file
 from tests.stages.streams import gathered
 
 
@@ -83,13 +81,3 @@ async def test_the_model_still_knows_what_it_knew(store: ModelStore) -> None:
     assert (store.path(MODEL) / FAST_FILE).exists()
     said = "".join(event.text for event in events if isinstance(event, TextDelta))
     assert "Paris" in said
-
-
-@contextmanager
-def only_so_many_bytes_a_file(most: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stages.asr.campp.training import sound
+from stages.asr.campp.training import sound, tails
 from stages.asr.campp.training.manifest import BadInput, Clip
 from stages.asr.campp.training.pronounce import Lexicon
+from stages.asr.campp.training.tails import NotWritten
 from stages.asr.campp.training.text import PHONES
 from stages.errors import UserError
 from stages.events import SAMPLE_RATE, Samples
@@ -163,16 +164,20 @@ def of_clips(name: str, clips: Sequence[Clip], work: Path, tell: Tell) -> dict[s
 
     Raises:
         NoAligner: PocketSphinx is needed and not installed.
-        BadInput: the file of an earlier run is broken.
+        BadInput: the file of an earlier run is broken, or clips cannot be decoded.
+        NotWritten: the disk is full; what was found is kept.
     """
     file = _place(name, clips, work)
     begun = file.with_suffix(".part")
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        done = len(begun.read_text(encoding="utf-8").splitlines()) if begun.exists() else 0
-        tell(f"{name}: phones of {len(clips) - done} clips")
-        _find(clips[done:], begun)
-        begun.replace(file)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            done = tails.whole_lines(begun)
+            tell(f"{name}: phones of {len(clips) - done} clips")
+            _find(name, clips[done:], begun)
+            begun.replace(file)
+        except OSError as error:
+            raise NotWritten(begun, str(error)) from error
     found = _read(file)
     lost = len(clips) - len(found)
     if lost:
@@ -198,12 +203,25 @@ def _line(clip: Clip, marks: Marks | None) -> str:
     return json.dumps([clip.key, None if marks is None else _packed(marks)]) + "\n"
 
 
-def _find(clips: Sequence[Clip], file: Path) -> None:
-    aligner = Aligner(lexicon=Lexicon.read())
+def _find(name: str, clips: Sequence[Clip], file: Path) -> None:
+    """Add a line for each clip.
+
+    After one that is no sound the others are only decoded, to tell of all such at once: the lines
+    stand for the first so many clips.
+    """
+    aligner, faults = Aligner(lexicon=Lexicon.read()), []
     with file.open("a", encoding="utf-8") as target:
         for clip in clips:
-            target.write(_line(clip, aligner.marks(sound.load(clip.file), clip.text)))
-            target.flush()
+            try:
+                samples = sound.load(clip.file)
+            except sound.BadSound as error:
+                faults.append(str(error))
+                continue
+            if not faults:
+                target.write(_line(clip, aligner.marks(samples, clip.text)))
+                target.flush()
+    if faults:
+        raise BadInput(f"the source {name}", faults)
 
 
 def _packed(marks: Marks) -> list[list[int]]:

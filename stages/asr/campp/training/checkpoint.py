@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ class State:
     geometry: Geometry
     shape: Shape
     head: Weights | None = None  # of the phones: only training needs it
+    file: Path = Path(LAST)  # where it is from
 
 
 def build(config: Config) -> Network:
@@ -128,6 +130,7 @@ def load(file: Path) -> State:
             geometry=Geometry.model_validate_json(content["geometry"]),
             shape=Shape(int(hidden), int(channels), float(dropout)),
             head=content.get("head"),
+            file=file,
         )
     except FileNotFoundError as error:
         raise BadCheckpoint(file, "there is no such file") from error
@@ -135,21 +138,50 @@ def load(file: Path) -> State:
         raise BadCheckpoint(file, str(error).split("\n", maxsplit=1)[0][:200]) from error
 
 
-def check(file: Path, state: State, config: Config) -> None:
-    """Refuse a checkpoint of another network than the configuration's; units may differ.
+def check(state: State, config: Config, *, same_units: bool = False) -> None:
+    """Refuse a checkpoint of another network than the configuration's.
+
+    Args:
+        state: the checkpoint.
+        config: the training.
+        same_units: what it tells must be the same too; a training may go on with other units.
 
     Raises:
-        BadCheckpoint: with every field that differs.
+        BadCheckpoint: with every field that differs, or with weights that do not fit.
     """
+    free = [name for name in _FREE if not (same_units and name == "vocabulary")]
     wanted = {**config.network.geometry().model_dump(), **vars_of(shape_of(config))}
     found = {**state.geometry.model_dump(), **vars_of(state.shape)}
     differ = [
         f"{name} {found[name]} is not {wanted[name]}"
         for name in wanted
-        if wanted[name] != found[name] and name not in _FREE
+        if wanted[name] != found[name] and name not in free
     ]
     if differ:
-        raise BadCheckpoint(file, "it is of another network: " + ", ".join(differ))
+        raise BadCheckpoint(state.file, "it is of another network: " + ", ".join(differ))
+    restored(state)
+
+
+def can_go_on(run: Path, config: Config) -> None:
+    """Refuse a run's newest checkpoint if a training cannot go on from it; none is fine.
+
+    Raises:
+        BadCheckpoint: it is broken, or of another network.
+    """
+    file = run / LAST
+    if file.exists():
+        check(load(file), config)
+
+
+def bytes_of(config: Config, run: Path) -> float:
+    """Return the bytes that a run's checkpoints take, beyond those that are there.
+
+    The newest ones that are averaged, and ``last.pt`` twice, for it is written beside its place;
+    it holds the optimiser too, which has two numbers for every weight.
+    """
+    weights = 4 * sum(each.numel() for each in build(config).state_dict().values())
+    there = sum(file.stat().st_size for file in run.glob("*.pt"))
+    return max(0.0, weights * (config.keep.averaged + 2 * 3.0) - there)
 
 
 def vars_of(shape: Shape) -> dict[str, Any]:
@@ -165,7 +197,7 @@ def restored(state: State, chunk: int | None = None) -> Network:
         chunk: frames of a chunk other than it was trained for; it looks back as far as before.
 
     Raises:
-        RuntimeError: its weights do not fit its own geometry.
+        BadCheckpoint: its weights do not fit its own geometry.
     """
     geometry = state.geometry
     if chunk is not None:
@@ -174,8 +206,24 @@ def restored(state: State, chunk: int | None = None) -> Network:
             {**geometry.model_dump(), "chunk": chunk, "left_chunks": left}
         )
     network = Network(geometry, state.shape)
-    network.load_state_dict(state.weights, strict=True)
+    misfits = _misfits(network.state_dict(), state.weights)
+    if misfits:
+        more = f", and {len(misfits) - 3} more" if len(misfits) > 3 else ""
+        reason = "its weights are not those of its network: " + ", ".join(misfits[:3]) + more
+        raise BadCheckpoint(state.file, reason)
+    network.load_state_dict(state.weights)
     return network.eval()
+
+
+def _misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:
+    """Return what keeps weights from being loaded."""
+    found = [f"{name} is missing" for name in own if name not in given]
+    found += [f"{name} is unknown" for name in given if name not in own]
+    return found + [
+        f"{name} has the shape {tuple(given[name].shape)}, not {tuple(own[name].shape)}"
+        for name in own
+        if name in given and given[name].shape != own[name].shape
+    ]
 
 
 def averaged(files: list[Path]) -> State:
@@ -185,15 +233,15 @@ def averaged(files: list[Path]) -> State:
         BadCheckpoint: one cannot be read, or is of another network.
     """
     states = [load(file) for file in files]
-    for file, state in zip(files, states, strict=True):
-        if state.geometry != states[-1].geometry:
-            raise BadCheckpoint(file, "it is of another network than the newest")
+    newest = states[-1]
+    for state in states[:-1]:
+        if state.geometry != newest.geometry or _misfits(newest.weights, state.weights):
+            raise BadCheckpoint(state.file, "it is of another network than the newest")
     mean = {
         name: torch.stack([state.weights[name].double() for state in states]).mean(0).float()
-        for name in states[-1].weights
+        for name in newest.weights
     }
-    newest = states[-1]
-    return State(newest.step, mean, None, newest.geometry, newest.shape)
+    return State(newest.step, mean, None, newest.geometry, newest.shape, file=newest.file)
 
 
 def model_of(place: Path) -> State:

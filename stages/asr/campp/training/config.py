@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from string import Formatter
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from stages.asr.campp.geometry import Geometry
 from stages.asr.campp.training.augment import Augment
@@ -29,6 +37,18 @@ class Source(_Part):
     aligned: bool = Field(default=False, description="its clips' phones are found and learned")
     hold_by: HoldBy = "path"
     hold_share: float = Field(default=0.05, ge=0, lt=1, description="kept for evaluation")
+
+    @field_validator("manifest")
+    @classmethod
+    def _of_known_folders(cls, manifest: str) -> str:
+        for _, name, form, change in Formatter().parse(manifest):
+            if name is not None and (name not in ("data", "work") or form or change):
+                raise ValueError(f"{{{name}}} is no folder; {{data}} and {{work}} are")
+        return manifest
+
+    def file(self, data: Path, work: Path) -> Path:
+        """Return the manifest, where the two folders are these."""
+        return Path(self.manifest.format(data=data, work=work))
 
 
 class Network(_Part):
@@ -113,6 +133,15 @@ class Config(_Part):
     def phones(self) -> bool:
         """Whether phones are learned."""
         return self.steps.phones > 0
+
+    @field_validator("sources")
+    @classmethod
+    def _of_different_names(cls, sources: tuple[Source, ...]) -> tuple[Source, ...]:
+        names = [source.name for source in sources]
+        twins = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        if twins:
+            raise ValueError(f"several have the name {', '.join(map(repr, twins))}")
+        return sources
 
     @model_validator(mode="after")
     def _phones_of_something(self) -> Config:

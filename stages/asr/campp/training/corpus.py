@@ -15,16 +15,20 @@ import numpy.typing as npt
 
 from stages.asr.campp import features
 from stages.asr.campp.geometry import Geometry
-from stages.asr.campp.training import align, augment, manifest, pronounce, sound, text
+from stages.asr.campp.training import align, augment, manifest, pronounce, room, sound, text
 from stages.asr.campp.training.align import Marks, Shift
 from stages.asr.campp.training.config import Config, Source
 from stages.asr.campp.training.manifest import BadInput, Clip
+from stages.asr.campp.training.room import Need
+from stages.asr.campp.training.tails import NotWritten
 from stages.events import SAMPLE_RATE
 
 Half = npt.NDArray[np.float16]
 
 BYTES_A_SECOND = 16_000
 """Of frames on disk."""
+
+Sources = list[tuple[Source, list[Clip]]]
 
 Tell = Callable[[str], None]
 
@@ -83,79 +87,100 @@ class Corpus:
         return some.mean(axis=0), deviation
 
 
-def clips_of(config: Config, data: Path, work: Path) -> list[tuple[Source, list[Clip]]]:
-    """Read all manifests.
+def clips_of(config: Config, data: Path, work: Path) -> Sources:
+    """Read all manifests, and open every clip; none is decoded.
 
     Raises:
         BadInput: with the faults of all of them.
     """
-    found, faults = [], []
+    found: Sources = []
+    faults: list[str] = []
     for source in config.sources:
-        file = Path(source.manifest.format(data=data, work=work))
+        file = source.file(data, work)
         try:
-            clips = manifest.read(file, source.sets)
-            sound.rate(clips[0].file)
-            found.append((source, clips))
+            found.append((source, manifest.read(file, source.sets, opened=True)))
         except BadInput as error:
             faults += [f"{file}: {fault}" for fault in error.faults]
-        except sound.BadSound as error:
-            faults.append(str(error))
     if faults:
-        raise BadInput("the training data", faults)
+        raise BadInput("the training data", list(dict.fromkeys(faults)))
     return found
 
 
 def prepare(config: Config, data: Path, work: Path, tell: Tell) -> Corpus:
     """Return the frames of everything, made now or in an earlier run.
 
-    Each source is kept by itself, under a name that depends on all that its frames depend on.
+    Args:
+        config: the training.
+        data: folder that {data} in its manifests stands for.
+        work: folder for the frames, and what {work} stands for.
+        tell: hears a line about what is done.
 
     Raises:
-        BadInput: a manifest or a clip is wrong, or the disk would be full.
+        BadInput: a manifest or a clip cannot be used, or there is no room on the disk.
+        NoAligner: phones are wanted, and what finds them is not installed.
+        NoDictionary: the network tells phones, and their dictionary is not installed.
+        NotWritten: the disk is full.
     """
-    sources = clips_of(config, data, work)
-    geometry = config.network.geometry()
-    folders: list[Path] = []
+    return frames_of(config, clips_of(config, data, work), work, tell)
+
+
+def frames_of(config: Config, sources: Sources, work: Path, tell: Tell) -> Corpus:
+    """Return the frames of clips, made now or in an earlier run.
+
+    Raises:
+        BadInput: a clip cannot be decoded, or there is no room on the disk.
+        NoAligner, NoDictionary, NotWritten: as ``prepare`` says.
+    """
+    lacking = room.faults([Need("frames", work, bytes_of(config, sources, work))])
+    if lacking:
+        raise BadInput("the training data", lacking)
+    lexicon = pronounce.Lexicon.read() if config.network.units == "phones" else None
     marks: dict[tuple[str, str], Marks] = {}
     for source, clips in sources:
         if source.aligned:
             found = align.of_clips(source.name, clips, work, tell)
             marks |= {(source.name, key): each for key, each in found.items()}
-        folder = work / "frames" / _name(source, clips, geometry, config)
-        if not (folder / "items.jsonl").exists():
+    geometry = config.network.geometry()
+    folders = [_folder(work, source, clips, config) for source, clips in sources]
+    for folder, (source, clips) in zip(folders, sources, strict=True):
+        if not _made(folder):
             tell(f"{source.name}: frames of {len(clips)} clips, {source.copies} copies each")
-            _check_space(work, source, clips)
             _make(folder, source, clips, geometry, config)
-        folders.append(folder)
     items, rows = _joined(folders, geometry.front.mels)
     items = _shifted(items, sources, config)
-    if config.network.units == "phones":
-        items = _in_phones(items, sources, pronounce.Lexicon.read(), tell)
+    if lexicon is not None:
+        items = _in_phones(items, sources, lexicon, tell)
     return Corpus(items, rows, marks)
 
 
-def _name(source: Source, clips: Sequence[Clip], geometry: Geometry, config: Config) -> str:
+def bytes_of(config: Config, sources: Sources, work: Path) -> float:
+    """Return the bytes of all frames that are still to be made, rather too many than too few."""
+    seconds = sum(
+        (clip.duration or 5.0) * (source.copies + 0.3)
+        for source, clips in sources
+        if not _made(_folder(work, source, clips, config))
+        for clip in clips
+    )
+    return seconds * BYTES_A_SECOND * 1.2
+
+
+def _made(folder: Path) -> bool:
+    return (folder / "items.jsonl").exists()
+
+
+def _folder(work: Path, source: Source, clips: Sequence[Clip], config: Config) -> Path:
     digest = hashlib.sha256(
         json.dumps(
             [
                 source.model_dump(exclude={"weight", "aligned"}),
-                geometry.front.model_dump(),
+                config.network.geometry().front.model_dump(),
                 config.augment.model_dump(),
                 config.seed,
                 [(clip.key, clip.text) for clip in clips],
             ]
         ).encode()
     )
-    return f"{source.name}-{digest.hexdigest()[:12]}"
-
-
-def _check_space(work: Path, source: Source, clips: Sequence[Clip]) -> None:
-    work.mkdir(parents=True, exist_ok=True)
-    seconds = sum(clip.duration or 5.0 for clip in clips) * (source.copies + 0.3)
-    needed, free = seconds * BYTES_A_SECOND * 1.2, shutil.disk_usage(work).free
-    if needed > free:
-        fault = f"{source.name} needs {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
-        raise BadInput(f"the disk that holds {work}", [fault])
+    return work / "frames" / f"{source.name}-{digest.hexdigest()[:12]}"
 
 
 def _make(
@@ -164,7 +189,23 @@ def _make(
     """Write rows and items beside the folder, then move them there: all of it or nothing."""
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    try:
+        part.mkdir(parents=True)
+        faults = _write(part, source, clips, geometry, config)
+        if not faults:
+            os.replace(part, folder)
+    except OSError as error:
+        raise NotWritten(part, str(error)) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    if faults:
+        raise BadInput(f"the source {source.name}", faults)
+
+
+def _write(
+    part: Path, source: Source, clips: Sequence[Clip], geometry: Geometry, config: Config
+) -> list[str]:
+    """Write rows and items into a folder, and return the faults of clips that are no sound."""
     fbank, rows, faults = features.Fbank(geometry.front), 0, []
     with (part / "rows.f16").open("wb") as table, (part / "items.jsonl").open("w") as items:
         for clip in clips:
@@ -184,10 +225,7 @@ def _make(
                 line = [rows, count, text.encoded(clip.text), source.name, clip.key, held]
                 items.write(json.dumps(line) + "\n")
                 rows += count
-    if faults:
-        shutil.rmtree(part, ignore_errors=True)
-        raise BadInput(f"the source {source.name}", faults)
-    os.replace(part, folder)
+    return faults
 
 
 def _real(geometry: Geometry, samples: int) -> int:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
 
 def draw(log: Path, picture: Path) -> None:
-    """Draw what a run's log holds: losses above, word errors of what was held back below."""
+    """Draw what a run's log holds: losses above, word errors of what was held back below.
+
+    Raises:
+        OSError: the log cannot be read, or the picture not be written.
+        ImportError: Matplotlib is not installed.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    entries: list[dict[str, Any]] = [json.loads(line) for line in log.read_text().splitlines()]
+    # A full disk may have torn the last line.
+    whole, _, _ = log.read_text(encoding="utf-8").rpartition("\n")
+    entries: list[dict[str, Any]] = [json.loads(line) for line in whole.splitlines()]
     steps = [entry for entry in entries if "loss" in entry]
     looks = [entry for entry in entries if "held" in entry]
     figure = Figure(figsize=(8, 7), layout="constrained")
@@ -31,5 +39,10 @@ def draw(log: Path, picture: Path) -> None:
     if looks:
         words.legend(fontsize="small", ncols=2)
     part = picture.with_name(picture.name + ".part")
-    figure.savefig(part, format="png", dpi=100)
-    part.replace(picture)
+    try:
+        figure.savefig(part, format="png", dpi=100)
+        part.replace(picture)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise

@@ -23,6 +23,9 @@ Way: TypeAlias = Literal["dynamic", "static", "qat"]
 CALIBRATION = 200
 """Clips whose sound shows the ranges."""
 
+STEPS = 300
+"""Of fine-tuning, if nobody says how many."""
+
 PEAK = 1e-4
 """Learning rate of the fine-tuning, at its start; it falls to nothing in a straight line."""
 
@@ -42,7 +45,9 @@ def dynamic(network: Network, file: Path) -> None:
         full.unlink(missing_ok=True)
 
 
-def calibrated(network: Network, corpus: Corpus, scheme: Scheme) -> dict[str, FakeLinear]:
+def calibrated(
+    network: Network, corpus: Corpus, scheme: Scheme, tell: Tell | None = None
+) -> dict[str, FakeLinear]:
     """Put fake layers into a network, and show them clips in the chunks they will meet.
 
     One thread: on a busy machine several wait for each other longer than they work.
@@ -51,12 +56,21 @@ def calibrated(network: Network, corpus: Corpus, scheme: Scheme) -> dict[str, Fa
     layers = fake.faked(network, scheme)
     geometry = network.geometry
     chosen = sorted(sample(corpus, CALIBRATION), key=lambda item: item.frames)
+    if tell:
+        tell(f"ranges are found with {len(chosen)} clips")
     network.eval()
     with torch.no_grad(), fake.looking(layers):
         for start in range(0, len(chosen), 8):
             inputs = inputs_of(corpus, chosen[start : start + 8])
             network(inputs.frames, inputs.lengths, geometry.chunk, geometry.left_chunks)
     return layers
+
+
+def steps_of(corpus: Corpus, config: Config, epochs: float | None) -> int:
+    """Return the steps of so many epochs; of nothing, ``STEPS``."""
+    if epochs is None:
+        return STEPS
+    return max(1, round(epochs * Plan(corpus.items, config).epoch_steps))
 
 
 def tune(network: Network, corpus: Corpus, config: Config, steps: int, tell: Tell) -> None:
@@ -67,6 +81,7 @@ def tune(network: Network, corpus: Corpus, config: Config, steps: int, tell: Tel
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
     plan = Plan(corpus.items, config.model_copy(update={"seed": config.seed + 1000}))
+    tell(f"fine-tuning for {steps} steps; an epoch has about {plan.epoch_steps}")
     optimiser = torch.optim.AdamW(network.parameters(), lr=PEAK, betas=(0.9, 0.98))
     rng = np.random.default_rng([config.seed, 11])
     losses: list[float] = []

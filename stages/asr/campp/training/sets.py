@@ -2,39 +2,65 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from stages.asr.campp.decode import language
+from stages.asr.campp.decode.hypothesis import SPACE
 from stages.asr.campp.decode.prefix_beam import Rules
-from stages.asr.campp.decode.spoken import Lexicon, Spoken
+from stages.asr.campp.decode.spoken import Lexicon, Spoken, tells_phones
 from stages.asr.campp.decode.words import Table
 from stages.asr.campp.graph import Graph
 from stages.asr.campp.training import config as config_
 from stages.asr.campp.training import corpus, manifest
-from stages.asr.campp.training.manifest import BadInput, Clip
-from stages.asr.campp.training.text import normalised
+from stages.asr.campp.training.manifest import BadInput, Clip, Wanted
+from stages.asr.campp.training.text import LETTERS
 
 Groups = dict[str, list[Clip]]
 
 
-def of_manifests(files: Sequence[Path], names: tuple[str, ...]) -> Groups:
+def letters_of(tokens: Sequence[str]) -> frozenset[str]:
+    """Return the characters that texts may have for a network with these tokens."""
+    if tells_phones(tokens):
+        return LETTERS
+    spelled = "".join(token for token in tokens if not token.startswith("<"))
+    return frozenset(spelled.lower().replace(SPACE, " ") + " ")
+
+
+def of_manifests(
+    files: Sequence[Path], names: tuple[str, ...], letters: frozenset[str] = LETTERS
+) -> Groups:
     """Return the clips of manifests by set; those not fit for scoring are left out.
 
+    Dev sets have clips without words, and others in which the words are not certain.
+
+    Args:
+        files: the manifests.
+        names: of the wanted sets; nothing is all.
+        letters: characters that texts may have.
+
     Raises:
-        BadInput: a manifest cannot be read, or holds none of these sets.
+        BadInput: a manifest or a clip of these sets cannot be used, or there are no such sets;
+            every fault is listed.
     """
+    wanted = Wanted(frozenset(names), opened=True, scoring=True, letters=letters)
     groups: Groups = {}
+    faults: list[str] = []
     for file in files:
-        for clip in _scorable(file):
-            if not names or clip.group in names:
-                groups.setdefault(clip.group or file.stem, []).append(clip)
+        try:
+            found = manifest.looked_through(file, wanted)
+        except BadInput as error:
+            faults += [f"{file}: {fault}" for fault in error.faults]
+            continue
+        faults += [f"{file}: {fault}" for fault in found.faults]
+        for clip in found.clips:
+            groups.setdefault(clip.group or file.stem, []).append(clip)
     missing = set(names) - set(groups)
-    if files and (missing or not groups):
-        wanted = ", ".join(sorted(missing)) or "any set"
-        raise BadInput("the manifests", [f"they have no clips of {wanted}"])
+    if files and not faults and (missing or not groups):
+        faults.append(f"they have no clips of {', '.join(sorted(missing)) or 'any set'}")
+    if faults:
+        raise BadInput("the manifests", faults)
     return groups
 
 
@@ -87,22 +113,3 @@ def spoken(
     rules = Spoken(Lexicon(Table.read(file), graph.tokens), graph.geometry.blank)
     rules = rules if weight is None else replace(rules, weight=weight)
     return rules if beam is None else replace(rules, beam=beam)
-
-
-def _scorable(file: Path) -> list[Clip]:
-    """Dev sets have clips without words, and others in which the words are not certain."""
-    try:
-        entries = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError) as error:
-        raise BadInput(str(file), [f"it cannot be read ({error})"]) from error
-    clips = []
-    for entry in entries:
-        if not entry.get("text") or entry.get("use_for_scoring") is False:
-            continue
-        path = file.parent / entry["path"]
-        if not path.exists():
-            path = file.parent.parent / entry["path"]
-        text = normalised(entry["text"])
-        speaker, seconds = str(entry.get("speaker") or ""), float(entry.get("duration") or 0)
-        clips.append(Clip(path, entry["path"], str(entry.get("set", "")), text, speaker, seconds))
-    return clips

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import wave
 from pathlib import Path
 
@@ -48,8 +49,10 @@ def load(file: Path) -> Samples:
     return np.concatenate(pieces).astype(np.float32) / np.float32(32768)
 
 
-def rate(file: Path) -> int:
-    """Return the rate a file says it has, in Hz.
+def seconds(file: Path) -> float:
+    """Open a file, and return how long it says it lasts, in seconds.
+
+    It is decoded only if it does not say.
 
     Raises:
         BadSound: it cannot be opened, or ``load`` would refuse it.
@@ -60,18 +63,25 @@ def rate(file: Path) -> int:
                 raise BadSound(file, "it holds no sound")
             context = source.streams.audio[0].codec_context
             _check(file, context.sample_rate, context.channels)
-            return int(context.sample_rate)
+            lasts = source.duration  # microseconds
     except (av.FFmpegError, OSError) as error:
         raise BadSound(file, str(error)) from error
+    return lasts / 1e6 if lasts else len(load(file)) / SAMPLE_RATE
 
 
 def save(file: Path, samples: Samples) -> None:
-    """Write samples at ``SAMPLE_RATE`` as 16-bit WAV; what is beyond -1..1 is cut off."""
-    with wave.open(str(file), "wb") as target:
+    """Write samples at ``SAMPLE_RATE`` as 16-bit WAV; what is beyond -1..1 is cut off.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    made = io.BytesIO()
+    with wave.open(made, "wb") as target:
         target.setnchannels(1)
         target.setsampwidth(2)
         target.setframerate(SAMPLE_RATE)
         target.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+    file.write_bytes(made.getvalue())
 
 
 def _check(file: Path, hertz: int, channels: int) -> None:

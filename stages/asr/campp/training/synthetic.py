@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from scipy.signal import resample_poly
 
-from stages.asr.campp.training import sound
+from stages.asr.campp.training import sound, tails
+from stages.asr.campp.training.tails import NotWritten
 from stages.errors import UserError
 from stages.events import SAMPLE_RATE, Samples
 
@@ -74,34 +75,44 @@ def speak(
 
     Returns:
         The manifest; it is there only when every clip is.
+
+    Raises:
+        NoVoice: an engine is not installed, or nobody knows it.
+        NotWritten: the disk is full; what was said is kept.
     """
     manifest = folder / "manifest.jsonl"
     if manifest.exists():
         return manifest
     said, weights = speakers(voices)
     engines = list(voices)
-    folder.mkdir(parents=True, exist_ok=True)
+
+    def clip(number: int) -> dict[str, object]:
+        rng = random.Random(f"{seed}-{number}")
+        text = sentences(rng)
+        which = rng.choices(range(len(said)), weights)[0]
+        voice, samples = said[which](text, rng)
+        file = folder / f"{number:06d}.wav"
+        sound.save(file, samples)
+        return {
+            "path": file.name,
+            "set": engines[which],
+            "text": text,
+            "speaker": voice,
+            "duration": round(len(samples) / SAMPLE_RATE, 3),
+            "human": False,
+        }
+
     begun = folder / "manifest.part"
-    lines = begun.read_text(encoding="utf-8").splitlines() if begun.exists() else []
-    with begun.open("a", encoding="utf-8") as target:
-        for number in range(len(lines), count):
-            rng = random.Random(f"{seed}-{number}")
-            text = sentences(rng)
-            which = rng.choices(range(len(said)), weights)[0]
-            voice, samples = said[which](text, rng)
-            file = folder / f"{number:06d}.wav"
-            sound.save(file, samples)
-            entry = {
-                "path": file.name,
-                "set": engines[which],
-                "text": text,
-                "speaker": voice,
-                "duration": round(len(samples) / SAMPLE_RATE, 3),
-                "human": False,
-            }
-            target.write(json.dumps(entry) + "\n")
-            target.flush()
-    begun.replace(manifest)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        done = tails.whole_lines(begun)
+        with begun.open("a", encoding="utf-8") as target:
+            for number in range(done, count):
+                target.write(json.dumps(clip(number)) + "\n")
+                target.flush()
+        begun.replace(manifest)
+    except OSError as error:
+        raise NotWritten(begun, str(error)) from error
     return manifest
 
 

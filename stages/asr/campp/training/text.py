@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
@@ -25,8 +24,10 @@ PHONE_TOKENS = ("<blank>", "<unk>", *PHONES[1:])
 
 Units: TypeAlias = Literal["letters", "phones"]
 
+LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz' ")
+"""The characters that English texts are spelled with."""
+
 _NUMBERS = {token: number for number, token in enumerate(TOKENS)}
-_FOREIGN = re.compile(r"[^a-z' ]")
 
 
 def normalised(text: str) -> str:
@@ -36,9 +37,9 @@ def normalised(text: str) -> str:
     return " ".join("".join(c for c in kept if c not in '.,;:!?"()…—').split())
 
 
-def foreign(text: str) -> str:
+def foreign(text: str, letters: frozenset[str] = LETTERS) -> str:
     """Return the characters of a text that are no tokens, each once, in order."""
-    return "".join(dict.fromkeys(_FOREIGN.findall(text)))
+    return "".join(dict.fromkeys(c for c in text if c not in letters))
 
 
 def encoded(text: str) -> list[int]:

@@ -93,7 +93,7 @@ def _texts(config: Path, data: Path) -> list[str]:
     for source in config_.read(config).sources:
         if "{work}" in source.manifest:  # synthetic itself
             continue
-        clips = manifest.read(Path(source.manifest.format(data=data)), source.sets)
+        clips = manifest.read(source.file(data, Path()), source.sets)
         found += [
             clip.text
             for clip in clips

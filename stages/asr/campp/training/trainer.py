@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stages.asr.campp.training import checkpoint, curve, listen, losses
+from stages.asr.campp.training import checkpoint, curve, listen, losses, tails
 from stages.asr.campp.training.config import Config, Steps
 from stages.asr.campp.training.corpus import Corpus, Item
 from stages.asr.campp.training.losses import Inputs
@@ -81,15 +81,15 @@ class Trainer:
             losses.append(loss)
             heard += seconds
             self._step += 1
+            if time.monotonic() - kept > self._config.keep.minutes * 60 or self._step == until:
+                self._keep()  # before log and picture: a full disk takes those first
+                kept = time.monotonic()
             if self._step % 25 == 0 or self._step == until:
                 now = time.monotonic()
                 self._note(losses, heard, now - shown)
                 losses, heard, shown = [], 0.0, now
             if self._step % self._config.keep.look == 0 or self._step == steps.total:
                 self._look()
-            if time.monotonic() - kept > self._config.keep.minutes * 60 or self._step == until:
-                self._keep()
-                kept = time.monotonic()
 
     def _one(self, batch: list[int]) -> tuple[float, float]:
         """Take one step; return its loss and the seconds heard."""
@@ -143,7 +143,7 @@ class Trainer:
         if not file.exists():
             return
         state = checkpoint.load(file)
-        checkpoint.check(file, state, self._config)
+        checkpoint.check(state, self._config)
         if state.geometry.vocabulary != self._network.geometry.vocabulary:
             self._tell(f"{file} tells other units: the output layer starts anew")
             own = self._network.state_dict()
@@ -189,12 +189,21 @@ class Trainer:
         self._log({"step": self._step, "held_loss": round(seen.loss, 4), "held": rates})
         said, heard = seen.example
         self._tell(f"step {self._step}: held back {seen.loss:.3f}, {rates}, {said!r} as {heard!r}")
-        curve.draw(self._run / LOG, self._run / "curve.png")
+        try:
+            curve.draw(self._run / LOG, self._run / "curve.png")
+        except (OSError, ImportError) as error:
+            self._tell(f"{self._run / 'curve.png'} could not be drawn ({error}); training goes on")
 
     def _log(self, entry: dict[str, Any]) -> None:
-        self._run.mkdir(parents=True, exist_ok=True)
-        with (self._run / LOG).open("a", encoding="utf-8") as target:
-            target.write(json.dumps(entry) + "\n")
+        """Add a line to the log, if the disk takes it: no step is worth less for the lack of it."""
+        file = self._run / LOG
+        try:
+            self._run.mkdir(parents=True, exist_ok=True)
+            tails.whole_lines(file)
+            with file.open("a", encoding="utf-8") as target:
+                target.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            self._tell(f"{file} could not be written ({error}); training goes on")
 
 
 def rate(steps: Steps, step: int) -> float:

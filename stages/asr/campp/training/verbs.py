@@ -105,7 +105,9 @@ def _add_quantize(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--symmetric", action=argparse.BooleanOptionalAction, default=None)
     parser.add_argument("--per-channel", action=argparse.BooleanOptionalAction, default=None)
     parser.add_argument("--config", type=Path, help="the training: needed for static and qat")
-    parser.add_argument("--steps", type=int, default=300, help="of fine-tuning (default 300)")
+    long = parser.add_mutually_exclusive_group()
+    long.add_argument("--steps", type=int, help="of qat's fine-tuning (default 300)")
+    long.add_argument("--epochs", type=float, help="of qat's fine-tuning, instead of --steps")
     parser.add_argument(
         "--keep", type=Path, metavar="FILE.pt", help="write the fine-tuned weights too"
     )
@@ -157,21 +159,21 @@ def _speak(options: argparse.Namespace, out: Console) -> None:
 
 def _train(options: argparse.Namespace, out: Console) -> None:
     config = _needed("config").read(options.config)
-    corpus = _needed("corpus")
+    trainer = _needed("trainer")  # what is missing is told before frames are made
+    run_folder = options.run or options.work / "run"
+    found = _needed("ready").checked(config, options.data, options.work, run_folder)
     if options.check:
-        found = corpus.clips_of(config, options.data, options.work)
         for source, clips in found:
             hours = sum(clip.duration for clip in clips) / 3600
             out.print(f"{source.name}: {len(clips)} clips, {hours:.2f} h")
         return
-    _needed("trainer")  # what is missing is told before frames are made
     tell: Callable[[str], None] = out.print
-    data = corpus.prepare(config, options.data, options.work, tell)
-    run_folder = options.run or options.work / "run"
-    _needed("trainer").train(config, data, run_folder, tell, options.until)
+    data = _needed("corpus").frames_of(config, found, options.work, tell)
+    trainer.train(config, data, run_folder, tell, options.until)
 
 
 def _export(options: argparse.Namespace, out: Console) -> None:
+    _check_place(options.out)
     checkpoint = _needed("checkpoint")
     state = checkpoint.model_of(options.model)
     if options.out.suffix == ".pt":
@@ -184,28 +186,56 @@ def _export(options: argparse.Namespace, out: Console) -> None:
 
 
 def _quantize(options: argparse.Namespace, out: Console) -> None:
+    _check_way(options)
+    _check_place(options.out)
     qat, checkpoint = _needed("qat"), _needed("checkpoint")
     state = checkpoint.model_of(options.model)
     network = checkpoint.restored(state)
+    config = _needed("config").read(options.config) if options.config else None
+    if config:
+        checkpoint.check(state, config, same_units=True)
     if options.way == "dynamic":
         qat.dynamic(network, options.out)
-        out.print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB")
-        return
-    if options.config is None:
-        raise UserError(f"--way {options.way} needs --config: ranges are found with its sound.")
-    config = _needed("config").read(options.config)
-    corpus = _needed("corpus").prepare(config, options.data, options.work, out.print)
-    layers = qat.calibrated(network, corpus, _scheme(options))
-    if options.way == "qat":
-        qat.tune(network, corpus, config, options.steps, out.print)
-        if options.keep:
-            checkpoint.save(options.keep, _needed("fake").plain(network), state.step)
-    qat.write(network, layers, options.out)
-    if options.profile == "rk3588":
-        folder = options.out.with_suffix("")
-        _needed("rk3588").write(_needed("fake").plain(network), corpus, folder)
-        out.print(f"{folder}: what Rockchip's own tools need; not tested on the hardware")
+    else:
+        corpus = _needed("corpus").prepare(config, options.data, options.work, out.print)
+        layers = qat.calibrated(network, corpus, _scheme(options), out.print)
+        if options.way == "qat":
+            steps = options.steps or qat.steps_of(corpus, config, options.epochs)
+            qat.tune(network, corpus, config, steps, out.print)
+            if options.keep:
+                checkpoint.save(options.keep, _needed("fake").plain(network), state.step)
+        qat.write(network, layers, options.out)
+        if options.profile == "rk3588":
+            folder = options.out.with_suffix("")
+            _needed("rk3588").write(_needed("fake").plain(network), corpus, folder)
+            out.print(f"{folder}: what Rockchip's own tools need; not tested on the hardware")
     out.print(f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB")
+
+
+def _check_way(options: argparse.Namespace) -> None:
+    """Refuse what a way of quantising does not need or cannot do without."""
+    way = options.way
+    if way != "dynamic" and options.config is None:
+        raise UserError(f"--way {way} needs --config: ranges are found with its sound.")
+    if any(long is not None and long <= 0 for long in (options.steps, options.epochs)):
+        raise UserError("--steps and --epochs must be above 0.")
+    tuning = {"--steps": options.steps, "--epochs": options.epochs, "--keep": options.keep}
+    idle = [name for name, given in tuning.items() if given is not None and way != "qat"]
+    if idle:
+        raise UserError(f"--way {way} has no {', '.join(idle)}: only qat goes on training.")
+    scheme = {"--symmetric": options.symmetric, "--per-channel": options.per_channel}
+    idle = [name for name, given in scheme.items() if given is not None]
+    idle += [] if options.profile == "x86" else [f"--profile {options.profile}"]
+    if idle and way == "dynamic":
+        raise UserError(
+            f"--way dynamic has no {', '.join(idle)}: onnxruntime finds ranges as it likes best,"
+            " for x86. Take --way static or qat."
+        )
+
+
+def _check_place(out: Path) -> None:
+    if not out.parent.is_dir():
+        raise UserError(f"{out} cannot be written: there is no folder {out.parent}.")
 
 
 def _scheme(options: argparse.Namespace) -> Any:
@@ -224,7 +254,7 @@ def _evaluate(options: argparse.Namespace, out: Console) -> None:
     graph = open_graph(options.model)
     decode = _decoding(options, graph)
     names = tuple(name for name in options.sets.split(",") if name)
-    groups = sets.of_manifests(options.manifest, names)
+    groups = sets.of_manifests(options.manifest, names, sets.letters_of(graph.tokens))
     if options.config:
         groups |= sets.held_back(options.config, options.data, options.work)
     if not groups:
@@ -257,6 +287,7 @@ def _decoding(options: argparse.Namespace, graph: Any) -> Any:
 
 
 def _words(options: argparse.Namespace, out: Console) -> None:
+    _check_place(options.out)
     found = _needed("texts").everything(
         options.sentences, options.seed, options.grammar, options.config, options.data,
         options.texts,

@@ -128,6 +128,14 @@ def test_a_clip_too_short_for_its_text_is_left_out(songs: Path) -> None:
         ({"sedd": 3}, "sedd: Extra inputs are not permitted"),
         ({"keep": {"minutes": 0}}, "keep.minutes: Input should be greater than 0"),
         ({"sources": []}, "sources: Tuple should have at least 1 item"),
+        (
+            {"sources": [{"name": "a", "manifest": "{date}/m.jsonl"}]},
+            "sources.0.manifest: Value error, {date} is no folder; {data} and {work} are",
+        ),
+        (
+            {"sources": [{"name": "a", "manifest": "{data}/m.jsonl"}] * 2},
+            "sources: Value error, several have the name 'a'",
+        ),
         ({"network": {"width": 30, "heads": 4}}, "width 30 cannot be divided among 4 heads"),
     ],
 )

@@ -12,7 +12,9 @@ pytest.importorskip("scipy", reason="needs SciPy: pip install 'firstword[train]'
 
 from stages.asr.campp.training import manifest, sound, synthetic, texts
 from stages.asr.campp.training.synthetic import NoVoice
+from stages.asr.campp.training.tails import NotWritten
 from tests.stages.asr.campp.training.tones import songbook
+from tests.stages.full_disk import only_so_many_bytes_a_file
 
 
 def hello(rng: random.Random) -> str:
@@ -44,6 +46,30 @@ def test_what_was_said_before_it_broke_off_is_not_said_again(tmp_path: Path) -> 
 
     assert whole.read_text().splitlines() == lines
     assert (tmp_path / "said" / "000000.wav").read_bytes() == b"kept"
+
+
+def test_a_line_that_was_torn_is_said_again(tmp_path: Path) -> None:
+    whole = synthetic.speak(hello, {"hibari": 1.0}, 3, 7, tmp_path / "said")
+    lines = whole.read_text().splitlines()
+    whole.unlink()
+    (tmp_path / "said" / "manifest.part").write_text(lines[0] + "\n" + lines[1][:20])
+    (tmp_path / "said" / "000001.wav").write_bytes(b"torn too")
+
+    synthetic.speak(hello, {"hibari": 1.0}, 3, 7, tmp_path / "said")
+
+    assert whole.read_text().splitlines() == lines
+    assert all(clip.duration > 0.3 for clip in manifest.read(whole, opened=True))
+
+
+def test_speech_that_finds_no_room_goes_on_when_there_is_some(tmp_path: Path) -> None:
+    with (
+        only_so_many_bytes_a_file(10_000),
+        pytest.raises(NotWritten, match=r"manifest\.part could not be written"),
+    ):
+        synthetic.speak(hello, {"hibari": 1.0}, 2, 7, tmp_path / "said")
+
+    whole = synthetic.speak(hello, {"hibari": 1.0}, 2, 7, tmp_path / "said")
+    assert len(manifest.read(whole, opened=True)) == 2
 
 
 @pytest.mark.parametrize(("engine", "program"), [("flite", "flite"), ("espeak", "espeak-ng")])

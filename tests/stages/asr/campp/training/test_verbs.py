@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -8,17 +7,11 @@ import pytest
 
 pytest.importorskip("scipy", reason="needs SciPy: pip install 'firstword[train]'")
 
-from stages.asr.campp import tools
 from stages.asr.campp.training import sound
 from stages.errors import UserError
 from tests.stages.asr.campp.conftest import TINY, noise
+from tests.stages.asr.campp.training.commands import asr
 from tests.stages.asr.campp.training.tones import lesson, songbook
-
-
-def asr(*words: object) -> int:
-    parser = argparse.ArgumentParser()
-    tools.add(parser)
-    return tools.run(parser.parse_args([str(word) for word in words]))
 
 
 def test_a_check_tells_what_there_is_to_hear(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,15 @@ def sung(text: str, seed: int = 0) -> Samples:
         pieces += [tone.astype(np.float32), gap]
     whole = np.concatenate(pieces)
     return (whole + 0.001 * rng.standard_normal(len(whole))).astype(np.float32)
+
+
+def lasting(file: Path, seconds: float, hertz: int = SAMPLE_RATE) -> None:
+    """Write silence of some rate."""
+    with wave.open(str(file), "wb") as target:
+        target.setnchannels(1)
+        target.setsampwidth(2)
+        target.setframerate(hertz)
+        target.writeframes(bytes(2 * int(seconds * hertz)))
 
 
 def songbook(folder: Path, count: int = 200, seed: int = 1) -> Path:
