@@ -48,6 +48,17 @@ class Finals:
     ms: tuple[float, ...]
 
 
+def check(engine: str, store: ModelStore | None = None) -> None:
+    """Refuse a recogniser that is not installed, or whose model is not in the store.
+
+    Raises:
+        UserError: with the command that brings it.
+    """
+    plugin = registry.find("asr", engine)
+    for name in plugin.models(plugin.options.model_validate({})):
+        (store or ModelStore()).path(name)
+
+
 def second(engine: str, clips: Sequence[Clip]) -> Finals:
     """Let another recogniser hear clips, each in one piece as its pause asks for it.
 

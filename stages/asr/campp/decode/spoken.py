@@ -8,6 +8,7 @@ the best word costs that it leaves possible, and a word's end the difference to 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -146,6 +147,14 @@ class Lexicon:
             self._plant(word, [numbers[phone] for phone in phones])
         self.root.ahead = 0.0  # nothing is paid before the first phone
 
+    def with_grams(self, table: Table) -> Lexicon:
+        """Return the same tree with fewer or more n-grams of the same words."""
+        if self.words[1:] != table.words:
+            raise NoSounds("These n-grams are over other words than the lexicon's.")
+        other = copy(self)
+        other.chances = Chances(table.grams)
+        return other
+
     def _plant(self, word: int, tokens: list[int]) -> None:
         score, branch = self.chances.single(word), self.root
         for token in tokens:
@@ -191,11 +200,14 @@ class Search:
 
     def best(self) -> Hypothesis:
         """Return the best words, the last one perhaps half heard."""
-        return self._ranked()[0][1]
+        _, said = max(self._ends(), key=lambda one: one[0])
+        return self._told(said, self._settled())
 
     def ranked(self) -> list[tuple[float, Hypothesis]]:
         """Return what was said if it ended here, best first, with natural log scores."""
-        return self._ranked()
+        settled = self._settled()
+        found = sorted(self._ends(), key=lambda one: -one[0])
+        return [(score, self._told(said, settled)) for score, said in found]
 
     def final(self, second: Second | None = None) -> Hypothesis:
         """Return the words if it ended here: the best, or what the second model thinks best."""
@@ -298,7 +310,8 @@ class Search:
                 winner.lost = Lost(key[0], said, score - best, entry.lost, winner.lost)
         return kept
 
-    def _ranked(self) -> list[tuple[float, Hypothesis]]:
+    def _ends(self) -> list[tuple[float, Said]]:
+        """Return the words of each hypothesis if it ended here, with its score."""
         found = []
         for (said, branch), entry in self._entries.items():
             score = plus(entry.blank, entry.token) + entry.model
@@ -308,9 +321,7 @@ class Search:
             ends = [(score + self._ended(said, branch, word), word) for word in branch.words]
             best, word = max(ends, default=(score + UNFINISHED, 0))
             found.append((best, self._said(said, word, entry) if word else said))
-        found.sort(key=lambda one: -one[0])
-        settled = self._settled()
-        return [(score, self._told(said, settled)) for score, said in found]
+        return found
 
     def _settled(self) -> int:
         return self._common().depth
