@@ -8,6 +8,7 @@ from pathlib import Path
 from stages.asr.campp.decode.spoken import Lexicon, Spoken
 from stages.asr.campp.decode.words import Table
 from stages.asr.campp.graph import Graph
+from stages.asr.campp.training import pronounce
 from stages.asr.campp.training.manifest import BadInput
 
 
@@ -36,3 +37,13 @@ def table(file: Path) -> Table:
 @lru_cache(maxsize=1)
 def _lexicon(file: Path, tokens: tuple[str, ...]) -> Lexicon:
     return Lexicon(table(file), tokens)
+
+
+@lru_cache(maxsize=1)
+def dictionary() -> pronounce.Lexicon:
+    """Return how words are said.
+
+    Raises:
+        NoDictionary: the package that brings it is not installed.
+    """
+    return pronounce.Lexicon.read()

@@ -29,7 +29,7 @@ from stages.asr.campp.features import Fbank, Windows
 from stages.asr.campp.graph import Graph, open_graph
 from stages.asr.campp.states import States
 from stages.asr.campp.steps import Row, Steps
-from stages.asr.campp.training import evaluate, pronounce, sound
+from stages.asr.campp.training import evaluate, sound
 from stages.asr.campp.training.evaluate import Repeats
 from stages.asr.campp.training.manifest import Clip
 from stages.threads import Workers
@@ -204,7 +204,7 @@ def repeated(measured: Measured, file: Path) -> Repeats:
     if not tells_phones(graph.tokens):
         texts = [clip.text.replace(" ", SPACE) for clip in measured.clips]
         return evaluate.repeats("characters", texts, told)
-    lexicon = pronounce.Lexicon.read()
+    lexicon = lexicons.dictionary()
     said = [lexicon.spelled(clip.text) for clip in measured.clips]
     known = [(text, one) for text, one in zip(said, told, strict=True) if text is not None]
     return evaluate.repeats("phones", [text for text, _ in known], [one for _, one in known])

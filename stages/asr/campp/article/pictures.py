@@ -40,7 +40,7 @@ def rescoring(rows: Sequence[Row]) -> str:
             axes.errorbar(
                 added, _rates(mine), yerr=_spread(mine), marker="o", capsize=3, label=how
             )
-            for row, place in zip(mine, added, strict=True):
+            for row, place in zip(mine, added, strict=True) if len(mine) > 1 else ():
                 axes.annotate(f" {row['weight']:g}", (place, 100 * row["wer"]), fontsize="small")
         axes.set_xscale("log")
         axes.set_xlabel(f"added at the endpoint, ms (mean; {LEAST_MS:g} is that or less)")
