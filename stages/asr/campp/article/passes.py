@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 from num2words import num2words
+from pydantic import ValidationError
 
 from stages import registry
 from stages.asr.campp.training import sound
 from stages.asr.campp.training.manifest import Clip
 from stages.asr.campp.training.text import normalised
 from stages.contracts import Asr
+from stages.errors import UserError
 from stages.events import (
     SAMPLE_RATE,
     AsrInput,
@@ -55,7 +57,14 @@ def check(engine: str, store: ModelStore | None = None) -> None:
         UserError: with the command that brings it.
     """
     plugin = registry.find("asr", engine)
-    for name in plugin.models(plugin.options.model_validate({})):
+    try:
+        options = plugin.options.model_validate({})
+    except ValidationError as error:
+        needed = ", ".join(str(one["loc"][0]) for one in error.errors() if one["loc"])
+        raise UserError(
+            f"--second: {engine} cannot be opened without settings ({needed}); name another, or none."
+        ) from error
+    for name in plugin.models(options):
         (store or ModelStore()).path(name)
 
 

@@ -32,3 +32,5 @@ def test_a_recogniser_whose_model_was_never_pulled_is_told_with_the_command_for_
     passes.check("scripted", ModelStore(tmp_path))  # it needs none
     with pytest.raises(UserError, match="firstword models pull"):
         passes.check("moonshine", ModelStore(tmp_path))
+    with pytest.raises(UserError, match=r"campp cannot be opened without settings \(model\)"):
+        passes.check("campp", ModelStore(tmp_path))
