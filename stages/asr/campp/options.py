@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stages.contracts import Options
 
@@ -54,9 +54,17 @@ class CamppOptions(Options):
         default=0.5, ge=-5, le=5, description="a token, beside a language model"
     )
     rescoring: Path | None = Field(
-        default=None, description="ARPA n-grams over tokens: choose among beam's finals"
+        default=None,
+        description="chooses among the readings of a final. Beside phones: words, en-small or a"
+        " .lm file, in the place of the language model; beside letters: words, or ARPA n-grams"
+        " over tokens",
     )
-    rescoring_weight: float = Field(default=0.4, ge=0, le=5)
+    rescoring_weight: float | None = Field(
+        default=None,
+        ge=0,
+        le=5,
+        description="0.4 beside letters, 0.6 beside phones, if not said; needs rescoring",
+    )
     graph: Path | None = Field(
         default=None, description="folder by `firstword asr graph`, for wfst"
     )
@@ -75,6 +83,18 @@ class CamppOptions(Options):
     endpoint_longest_s: float = Field(default=20.0, gt=0, description="of any utterance")
     processes: int = Field(default=1, ge=1, le=32, description="that decode with wfst")
 
+    @model_validator(mode="after")
+    def _rescoring_with_something(self) -> CamppOptions:
+        if self.rescoring_weight is not None and self.rescoring is None:
+            raise ValueError(
+                "rescoring_weight does nothing without rescoring, the file of its language model"
+            )
+        if self.rescoring is not None and self.decode == "wfst":
+            raise ValueError(
+                "rescoring does nothing with decode: wfst, which knows one reading only"
+            )
+        return self
+
     @property
     def file(self) -> Path | None:
         """The model file, if ``model`` is one, or the name of one that comes with FirstWord."""
@@ -89,6 +109,13 @@ class CamppOptions(Options):
             return shipped(f"{self.language_model}.lm") or self.language_model
         beside = self.file.with_suffix(".lm") if self.file else None
         return beside if beside and beside.is_file() else None
+
+    @property
+    def rescoring_file(self) -> Path | None:
+        """The file of the model that rescores, if there is to be one."""
+        if self.rescoring is None:
+            return None
+        return shipped(f"{self.rescoring}.lm") or self.rescoring
 
 
 def shipped(name: str) -> Path | None:

@@ -19,6 +19,7 @@ from stages.asr.campp.decode.hotwords import Hotwords
 from stages.asr.campp.decode.hypothesis import Decoder
 from stages.asr.campp.decode.prefix_beam import PrefixBeam, Rules, Weigh
 from stages.asr.campp.decode.rescore import rescored
+from stages.asr.campp.decode.second import Second
 from stages.asr.campp.decode.spoken import Lexicon, NoSounds, Spoken, SpokenBeam, tells_phones
 from stages.asr.campp.decode.words import Table
 from stages.asr.campp.endpoint import Endpoint, rules
@@ -28,7 +29,7 @@ from stages.asr.campp.geometry import NotAModel
 from stages.asr.campp.graph import Graph, open_graph
 from stages.asr.campp.options import CamppOptions
 from stages.contracts import Asr, Plugin, Sink, Source
-from stages.errors import StageError
+from stages.errors import StageError, UserError
 from stages.events import AsrInput, Hearing, Transcript
 from stages.models import ModelStore
 from stages.threads import Workers
@@ -39,6 +40,13 @@ Decoders: TypeAlias = Callable[[Hearing], Callable[[], Decoder]]
 
 SPELLED, SPOKEN = 0.3, 0.6
 """Weights of a language model beside letters, and beside phones."""
+
+RESCORED = 0.4
+"""Weight of a language model that rescores what letters spell."""
+
+
+class Idle(UserError):
+    """A setting that would do nothing."""
 
 
 class CamppAsr:
@@ -180,12 +188,15 @@ async def _worded(options: CamppOptions, tokens: tuple[str, ...], blank: int) ->
             " pronunciations, by `firstword asr words --phones`."
         )
     table = await to_thread.run_sync(Table.read, file)
+    lexicon = await to_thread.run_sync(Lexicon, table, tokens)
+    weight = SPOKEN if weight is None else weight
     rules = Spoken(
-        await to_thread.run_sync(Lexicon, table, tokens),
+        lexicon,
         blank,
         beam=options.word_beam,
-        weight=SPOKEN if weight is None else weight,
+        weight=weight,
         bonus=options.word_bonus,
+        second=await _second(options, lexicon, weight),
     )
     workers = Workers(2)
 
@@ -196,13 +207,39 @@ async def _worded(options: CamppOptions, tokens: tuple[str, ...], blank: int) ->
     return decoders
 
 
-async def _weigh(options: CamppOptions) -> Weigh | None:
-    """Return what chooses among the readings of a final, if the profile wants it."""
-    if options.rescoring is None:
+async def _second(options: CamppOptions, lexicon: Lexicon, first: float) -> Second | None:
+    """Return what chooses among the readings of phones, if the profile wants it."""
+    file, weight = options.rescoring_file, options.rescoring_weight
+    if file is None:
         return None
-    model = await to_thread.run_sync(language.read, options.rescoring)
-    weight = options.rescoring_weight
+    if file.suffix != language.SUFFIX:
+        raise Idle(
+            f"asr.rescoring: {file} does nothing beside {options.model}, which tells phones: name"
+            " a .lm file of words, by `firstword asr words`, or one that comes with FirstWord."
+        )
+    weight = SPOKEN if weight is None else weight
+    if weight == first and options.language_file and _same(file, options.language_file):
+        raise Idle(
+            f"asr.rescoring does nothing: {file} is the language model already, with the same"
+            f" weight, {weight:g}. Set asr.rescoring_weight to another one, or name another file."
+        )
+    table = await to_thread.run_sync(Table.read, file)
+    return Second(lexicon.chances, first, lexicon.words, table, weight)
+
+
+async def _weigh(options: CamppOptions) -> Weigh | None:
+    """Return what chooses among the readings of letters, if the profile wants it."""
+    if options.rescoring_file is None:
+        return None
+    weight = RESCORED if options.rescoring_weight is None else options.rescoring_weight
+    if weight == 0:
+        raise Idle("asr.rescoring does nothing with asr.rescoring_weight 0; leave both out.")
+    model = await to_thread.run_sync(language.read, options.rescoring_file)
     return partial(rescored, model=model, weight=weight, length_bonus=0.5 * weight)
+
+
+def _same(file: Path, other: Path) -> bool:
+    return file.resolve() == other.resolve()
 
 
 def _models(options: CamppOptions) -> tuple[str, ...]:

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 from num2words import num2words
+from pydantic import ValidationError
 
 from stages import registry
 from stages.asr.campp.training import sound
 from stages.asr.campp.training.manifest import Clip
 from stages.asr.campp.training.text import normalised
 from stages.contracts import Asr
+from stages.errors import UserError
 from stages.events import (
     SAMPLE_RATE,
     AsrInput,
@@ -46,6 +48,24 @@ class Finals:
 
     texts: tuple[str, ...]
     ms: tuple[float, ...]
+
+
+def check(engine: str, store: ModelStore | None = None) -> None:
+    """Refuse a recogniser that is not installed, or whose model is not in the store.
+
+    Raises:
+        UserError: with the command that brings it.
+    """
+    plugin = registry.find("asr", engine)
+    try:
+        options = plugin.options.model_validate({})
+    except ValidationError as error:
+        needed = ", ".join(str(one["loc"][0]) for one in error.errors() if one["loc"])
+        raise UserError(
+            f"--second: {engine} cannot be opened without settings ({needed}); name another, or none."
+        ) from error
+    for name in plugin.models(options):
+        (store or ModelStore()).path(name)
 
 
 def second(engine: str, clips: Sequence[Clip]) -> Finals:

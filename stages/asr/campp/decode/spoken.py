@@ -8,6 +8,7 @@ the best word costs that it leaves possible, and a word's end the difference to 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -15,6 +16,8 @@ import numpy as np
 
 from stages.asr.campp.decode.hypothesis import SPACE, Hypothesis, LogProbs, Piece
 from stages.asr.campp.decode.prefix_beam import NONE, plus
+from stages.asr.campp.decode.said import READINGS, Lost, Said, readings, shared
+from stages.asr.campp.decode.second import Second
 from stages.asr.campp.decode.words import START, Chances, Table
 from stages.errors import UserError
 from stages.threads import Workers
@@ -42,19 +45,6 @@ class Branch:
     ahead: float = NONE  # of the best word from here on
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Said:
-    """Words so far, the newest on top of those before."""
-
-    before: Said | None
-    word: int
-    history: tuple[int, ...]  # of the two newest
-    depth: int
-    first: int
-    last: int  # frames
-    after: dict[int, Said] = field(default_factory=dict)  # one object for the same words, ever
-
-
 @dataclass(slots=True)
 class Entry:
     """Ways to a hypothesis: log probabilities of those that end in blank, and in its phone."""
@@ -64,9 +54,13 @@ class Entry:
     model: float  # what the language model adds
     first: int  # frame in which the current word began
     last: int  # frame in which it was last heard
+    lost: Lost | None = None  # words that gave way to these
 
 
 Key: TypeAlias = tuple[Said, Branch]
+
+Rest: TypeAlias = tuple[float, int, int, Lost | None]
+"""What an entry holds beside its ways: model, first, last, lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +70,14 @@ class Turn:
     tried: dict[int, float]
     made: dict[Key, Entry]
 
-    def add(self, key: Key, blank: float, token: float, rest: tuple[float, int, int]) -> None:
-        """Add ways to a hypothesis; ``rest`` is of the likelier ones: model, first, last."""
+    def add(self, key: Key, blank: float, token: float, rest: Rest) -> None:
+        """Add ways to a hypothesis; ``rest`` is of the likelier ones."""
         entry = self.made.get(key)
         if entry is None:
             self.made[key] = Entry(blank, token, *rest)
             return
         if max(blank, token) > max(entry.blank, entry.token):
-            entry.model, entry.first, entry.last = rest
+            entry.model, entry.first, entry.last, entry.lost = rest
         entry.blank, entry.token = plus(entry.blank, blank), plus(entry.token, token)
 
 
@@ -103,6 +97,7 @@ class Spoken:
             little training is surer than it is right.
         reluctance: natural logarithm that a blank costs: such a network leaves phones out.
         favoured: natural logarithms that come on top for words that a call waits for.
+        second: another model, which chooses among the readings when an utterance has ended.
     """
 
     lexicon: Lexicon
@@ -116,6 +111,7 @@ class Spoken:
     scale: float = 0.6
     reluctance: float = 1.5
     favoured: Mapping[int, float] = field(default_factory=dict)
+    second: Second | None = None
 
     def with_hotwords(self, hotwords: Sequence[str], bonus: float) -> Spoken:
         """Return these rules for a call that waits for words; unknown ones are left out.
@@ -150,6 +146,14 @@ class Lexicon:
                 raise NoSounds(f"The network has no token for the phone {unknown[0]!r}.")
             self._plant(word, [numbers[phone] for phone in phones])
         self.root.ahead = 0.0  # nothing is paid before the first phone
+
+    def with_grams(self, table: Table) -> Lexicon:
+        """Return the same tree with fewer or more n-grams of the same words."""
+        if self.words[1:] != table.words:
+            raise NoSounds("These n-grams are over other words than the lexicon's.")
+        other = copy(self)
+        other.chances = Chances(table.grams)
+        return other
 
     def _plant(self, word: int, tokens: list[int]) -> None:
         score, branch = self.chances.single(word), self.root
@@ -196,15 +200,44 @@ class Search:
 
     def best(self) -> Hypothesis:
         """Return the best words, the last one perhaps half heard."""
-        return self._ranked()[0][1]
+        _, said = max(self._ends(), key=lambda one: one[0])
+        return self._told(said, self._settled())
 
     def ranked(self) -> list[tuple[float, Hypothesis]]:
         """Return what was said if it ended here, best first, with natural log scores."""
-        return self._ranked()
+        settled = self._settled()
+        found = sorted(self._ends(), key=lambda one: -one[0])
+        return [(score, self._told(said, settled)) for score, said in found]
+
+    def final(self, second: Second | None = None) -> Hypothesis:
+        """Return the words if it ended here: the best, or what the second model thinks best."""
+        second = second or self._rules.second
+        if second is None:
+            return self.best()
+        _, said = max(self.readings(), key=lambda one: one[0] + second.change(one[1]))
+        return self._told(said, shared(said, self._common()).depth)
+
+    def readings(self, most: int = READINGS) -> list[tuple[float, Said]]:
+        """Return the ways to read what was said, each once, best first, with natural log scores.
+
+        Those that gave way to others while it was searched are among them only if there is a
+        second model: nobody else asks.
+        """
+        ends = []
+        for (said, branch), entry in self._entries.items():
+            score = plus(entry.blank, entry.token) + entry.model
+            ends += [
+                (score + self._ended(said, branch, word), self._said(said, word, entry), entry.lost)
+                for word in branch.words
+            ]
+            if not branch.words:
+                unfinished = 0.0 if branch.token < 0 else UNFINISHED
+                ends.append((score + unfinished, said, entry.lost))
+        return readings(ends, most)
 
     def _rest(self, blank: float) -> None:
         self._entries = {
-            key: Entry(plus(e.blank, e.token) + blank, NONE, e.model, e.first, e.last)
+            key: Entry(plus(e.blank, e.token) + blank, NONE, e.model, e.first, e.last, e.lost)
             for key, e in self._entries.items()
         }
 
@@ -215,7 +248,7 @@ class Search:
             again = tried.get(key[1].token)
             repeated = NONE if again is None else entry.token + again
             last = entry.last if again is None else self._frames
-            turn.add(key, both + blank, repeated, (entry.model, entry.first, last))
+            turn.add(key, both + blank, repeated, (entry.model, entry.first, last, entry.lost))
             self._within(turn, key, entry, both)
             for word in key[1].words:
                 self._after(turn, key, entry, both, word)
@@ -230,7 +263,8 @@ class Search:
             if below is not None:
                 before = entry.blank if token == branch.token else both
                 model = entry.model + weight * (below.ahead - branch.ahead)
-                turn.add((said, below), NONE, before + chance, (model, first, frame))
+                rest = (model, first, frame, entry.lost)
+                turn.add((said, below), NONE, before + chance, rest)
 
     def _after(self, turn: Turn, key: Key, entry: Entry, both: float, word: int) -> None:
         """Let a word end, and the next begin."""
@@ -244,7 +278,8 @@ class Search:
                 continue
             longer = longer or self._said(said, word, entry)
             paid = model + rules.weight * below.ahead
-            turn.add((longer, below), NONE, before + chance, (paid, frame, frame))
+            rest = (paid, frame, frame, entry.lost)
+            turn.add((longer, below), NONE, before + chance, rest)
 
     def _ended(self, said: Said, branch: Branch, word: int) -> float:
         rules = self._rules
@@ -252,12 +287,7 @@ class Search:
         return rules.weight * price + rules.bonus + rules.favoured.get(word, 0.0)
 
     def _said(self, said: Said, word: int, entry: Entry) -> Said:
-        found = said.after.get(word)
-        if found is None:
-            history = (*said.history, word)[-2:]
-            found = Said(said, word, history, said.depth + 1, entry.first, entry.last)
-            said.after[word] = found
-        return found
+        return said.then(word, entry.first, entry.last)
 
     def _kept(self, made: dict[Key, Entry]) -> dict[Key, Entry]:
         """Keep the best; of hypotheses that no later sound can tell apart only the better."""
@@ -267,17 +297,21 @@ class Search:
         )
         lowest = ranked[0][0] - self._rules.margin
         kept: dict[Key, Entry] = {}
-        seen = set()
+        better: dict[tuple[tuple[int, ...], int], tuple[float, Said, Entry]] = {}
         for score, key, entry in ranked:
             if score < lowest or len(kept) >= self._rules.beam:
                 break
             alike = (key[0].history, id(key[1]))
-            if alike not in seen:
-                seen.add(alike)
+            if alike not in better:
+                better[alike] = score, key[0], entry
                 kept[key] = entry
+            elif self._rules.second is not None:
+                best, said, winner = better[alike]
+                winner.lost = Lost(key[0], said, score - best, entry.lost, winner.lost)
         return kept
 
-    def _ranked(self) -> list[tuple[float, Hypothesis]]:
+    def _ends(self) -> list[tuple[float, Said]]:
+        """Return the words of each hypothesis if it ended here, with its score."""
         found = []
         for (said, branch), entry in self._entries.items():
             score = plus(entry.blank, entry.token) + entry.model
@@ -287,17 +321,18 @@ class Search:
             ends = [(score + self._ended(said, branch, word), word) for word in branch.words]
             best, word = max(ends, default=(score + UNFINISHED, 0))
             found.append((best, self._said(said, word, entry) if word else said))
-        found.sort(key=lambda one: -one[0])
-        settled = self._settled()
-        return [(score, self._told(said, settled)) for score, said in found]
+        return found
 
     def _settled(self) -> int:
+        return self._common().depth
+
+    def _common(self) -> Said:
         """Words that all hypotheses share: what comes later grows from these only."""
         ways = [said for said, _ in self._entries]
         common = ways[0]
         for other in ways[1:]:
-            common = _shared(common, other)
-        return common.depth
+            common = shared(common, other)
+        return common
 
     def _told(self, said: Said, settled: int) -> Hypothesis:
         pieces: list[Piece] = []
@@ -325,7 +360,7 @@ class SpokenBeam:
     async def look(self, log_probs: LogProbs) -> Hypothesis:
         """Tell what was said if it ended with these frames; they are not kept."""
         search = self._search.copy()
-        return (await self._workers.run(lambda: _advanced(search, log_probs)))[1]
+        return await self._workers.run(lambda: _final(search, log_probs))
 
     def close(self) -> None:
         """Nothing is held outside this object."""
@@ -340,11 +375,6 @@ def _advanced(search: Search, log_probs: LogProbs) -> tuple[Search, Hypothesis]:
     return search, search.best()
 
 
-def _shared(a: Said, b: Said) -> Said:
-    while a is not b:
-        if a.depth < b.depth:
-            a, b = b, a
-        if a.before is None:
-            return a
-        a = a.before
-    return a
+def _final(search: Search, log_probs: LogProbs) -> Hypothesis:
+    search.take(log_probs)
+    return search.final()

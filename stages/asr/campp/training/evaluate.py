@@ -48,7 +48,6 @@ class Outcome:
     clips: int
     errors: Errors
     interval: tuple[float, float]  # 95 %, bootstrap over clips
-    repeats: int  # tokens that were heard twice where the text has one
 
     def as_dict(self) -> dict[str, object]:
         """Return it for programs; rates as shares of 1."""
@@ -61,7 +60,29 @@ class Outcome:
             "wer": round(self.errors.rate, 4),
             "wer_low": round(low, 4),
             "wer_high": round(high, 4),
-            "repeated_characters": self.repeats,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """What was heard twice in a row where it was said once."""
+
+    unit: str  # phones or characters
+    clips: int
+    errors: Errors  # too many of them, of those that were said
+    interval: tuple[float, float]  # 95 %, bootstrap over clips
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it for programs; rates as shares of 1."""
+        low, high = self.interval
+        return {
+            "repeated": self.unit,
+            "repeated_count": self.errors.wrong,
+            "repeated_of": self.errors.words,
+            "repeated_share": round(self.errors.rate, 4),
+            "repeated_low": round(low, 4),
+            "repeated_high": round(high, 4),
+            "repeated_clips": self.clips,
         }
 
 
@@ -113,18 +134,18 @@ def _stepped(
     ]
 
 
+def best_tokens(graph: Graph, log_probs: LogProbs) -> list[str]:
+    """Return each frame's best token, repeats joined, blanks dropped."""
+    blank, tokens = graph.geometry.blank, graph.tokens
+    if not log_probs.size:
+        return []
+    best = [blank, *log_probs.argmax(axis=1).tolist()]
+    return [tokens[b] for a, b in pairwise(best) if b not in (a, blank)]
+
+
 def greedy(graph: Graph) -> Decode:
     """Return the decoder that takes each frame's best token."""
-    blank, tokens = graph.geometry.blank, graph.tokens
-
-    def decode(log_probs: LogProbs) -> str:
-        if not log_probs.size:
-            return ""
-        best = [blank, *log_probs.argmax(axis=1).tolist()]
-        kept = [tokens[b] for a, b in pairwise(best) if b not in (a, blank)]
-        return joined(kept)
-
-    return decode
+    return lambda log_probs: joined(best_tokens(graph, log_probs))
 
 
 def beam(rules: Rules) -> Decode:
@@ -160,12 +181,24 @@ def joined(tokens: Sequence[str]) -> str:
 def outcome(name: str, clips: Sequence[Clip], texts: Sequence[str]) -> Outcome:
     """Compare what was said in clips with what was heard."""
     each = [score.errors(clip.text, text) for clip, text in zip(clips, texts, strict=True)]
-    repeats = sum(
-        max(0, _doubles(text) - _doubles(clip.text))
-        for clip, text in zip(clips, texts, strict=True)
-    )
-    return Outcome(name, len(clips), score.together(each), score.interval(each), repeats)
+    return Outcome(name, len(clips), score.together(each), score.interval(each))
 
 
-def _doubles(text: str) -> int:
-    return sum(a == b for a, b in pairwise(text))
+def repeats(unit: str, said: Sequence[Sequence[str]], heard: Sequence[Sequence[str]]) -> Repeats:
+    """Count what was heard twice in a row beyond what was said so.
+
+    Args:
+        unit: what the pieces are: phones, or characters.
+        said: the pieces of each clip's text.
+        heard: those that a network told by itself.
+    """
+    each = [
+        Errors(max(0, doubles(told) - doubles(text)), len(text))
+        for text, told in zip(said, heard, strict=True)
+    ]
+    return Repeats(unit, len(each), score.together(each), score.interval(each))
+
+
+def doubles(pieces: Sequence[str]) -> int:
+    """Return how many pieces follow one that is the same."""
+    return sum(a == b for a, b in pairwise(pieces))

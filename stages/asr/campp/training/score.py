@@ -53,3 +53,17 @@ def interval(each: Sequence[Errors], seed: int = 0, draws: int = 2000) -> tuple[
     totals = np.maximum(words[drawn].sum(axis=1), 1.0)
     low, high = np.percentile(wrong[drawn].sum(axis=1) / totals, [2.5, 97.5])
     return float(low), float(high)
+
+
+def gained(
+    before: Sequence[Errors], after: Sequence[Errors], seed: int = 0, draws: int = 2000
+) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of how much lower the error rate is of the same clips."""
+    if not before:
+        return float("nan"), float("nan")
+    fewer = np.array([b.wrong - a.wrong for b, a in zip(before, after, strict=True)], dtype=float)
+    words = np.array([one.words for one in before], dtype=float)
+    drawn = np.random.default_rng(seed).integers(0, len(before), (draws, len(before)))
+    totals = np.maximum(words[drawn].sum(axis=1), 1.0)
+    low, high = np.percentile(fewer[drawn].sum(axis=1) / totals, [2.5, 97.5])
+    return float(low), float(high)

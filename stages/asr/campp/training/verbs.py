@@ -137,6 +137,9 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--grammar", type=Path, help="instead of the one that comes with FirstWord")
     parser.add_argument("--config", type=Path, help="a training: texts of its human clips count")
     parser.add_argument("--data", type=Path, default=Path("../shared/speech"))
+    parser.add_argument(
+        "--prune", type=Path, metavar="FILE.lm", help="make a smaller one of this, of nothing else"
+    )
     parser.add_argument("--general", type=Path, metavar="FILE.arpa", help="words, to be mixed in")
     parser.add_argument("--words", type=int, default=30_000, help="of the general model")
     parser.add_argument("--pairs", type=int, default=400_000)
@@ -288,15 +291,16 @@ def _decoding(options: argparse.Namespace, graph: Any) -> Any:
 
 def _words(options: argparse.Namespace, out: Console) -> None:
     _check_place(options.out)
-    found = _needed("texts").everything(
-        options.sentences, options.seed, options.grammar, options.config, options.data,
-        options.texts,
-    )  # fmt: skip
-    sizes = options.pairs, options.triples
-    lexicon = _needed("pronounce").Lexicon.read() if options.phones else None
-    table = _needed("wordmodel").build(
-        found, options.general, options.words, sizes, options.own, lexicon
-    )
+    wordmodel, sizes = _needed("wordmodel"), (options.pairs, options.triples)
+    if options.prune:
+        table = wordmodel.pruned(wordmodel.Table.read(options.prune), sizes)
+    else:
+        found = _needed("texts").everything(
+            options.sentences, options.seed, options.grammar, options.config, options.data,
+            options.texts,
+        )  # fmt: skip
+        lexicon = _needed("pronounce").Lexicon.read() if options.phones else None
+        table = wordmodel.build(found, options.general, options.words, sizes, options.own, lexicon)
     table.save(options.out)
     pairs, triples = (len(grams.keys) for grams in table.grams[1:])
     size = options.out.stat().st_size / 1e6

@@ -114,6 +114,24 @@ def build(
     return Table(listed, _packed(_mixed(models, shares, sizes)), tuple(sounds))
 
 
+def pruned(table: Table, sizes: tuple[int, int]) -> Table:
+    """Return the same words with fewer pairs and triples: those that change least are left out.
+
+    Args:
+        table: the model.
+        sizes: pairs and triples kept, at most.
+    """
+    grams = [
+        Grown(
+            one.keys,
+            -STEP * one.scores.astype(np.float64),
+            HIGHEST - STEP * one.back_offs.astype(np.float64),
+        )
+        for one in table.grams
+    ]
+    return Table(table.words, _packed(_mixed([Model(tuple(grams))], [1.0], sizes)), table.sounds)
+
+
 def _likeliest(general: Path, count: int) -> list[str]:
     found = [(score, words[0]) for length, words, score, _ in _entries(general) if length == 1]
     plain = [(score, word) for score, word in found if _WORD.fullmatch(word)]

@@ -13,6 +13,7 @@ import soxr
 from stages.asr.campp.options import CamppOptions, shipped
 from stages.asr.campp.stage import open_campp
 from stages.asr.campp.training import score
+from stages.errors import UserError
 from stages.events import (
     SAMPLE_RATE,
     AsrInput,
@@ -68,3 +69,36 @@ def test_its_words_and_the_notices_of_those_they_are_from_come_with_it() -> None
     assert model
     assert words
     assert model.stat().st_size + words.stat().st_size < 20e6
+
+
+async def test_rescoring_that_would_change_nothing_is_refused_with_a_sentence(
+    tmp_path: Path,
+) -> None:
+    async def opened(**settings: object) -> None:
+        options = CamppOptions.model_validate({"model": "en-small", **settings})
+        async with open_campp(options, ModelStore(tmp_path)):
+            pass
+
+    with pytest.raises(UserError, match="is the language model already, with the same"):
+        await opened(rescoring="en-small")
+    with pytest.raises(UserError, match="does nothing beside en-small, which tells phones"):
+        await opened(rescoring=tmp_path / "letters.arpa")
+
+
+async def test_a_second_model_has_the_last_word_on_a_call_s_phones(tmp_path: Path) -> None:
+    sound = said(SAID[0])
+    events: list[AsrInput] = [UtteranceStart(1, 0)]
+    events += [Audio(sound[at : at + 5120], at) for at in range(0, len(sound), 5120)]
+    finals = {}
+    for name, settings in {
+        "plain": {},
+        "again": {"rescoring": "en-small", "rescoring_weight": 0.60001},
+        "blind": {"rescoring": "en-small", "rescoring_weight": 0},
+    }.items():
+        options = CamppOptions.model_validate({"model": "en-small", **settings})
+        async with open_campp(options, ModelStore(tmp_path)) as asr:
+            told = await fed(partial(asr.run, Hearing()), [*events, Pause(1, len(sound))])
+        finals[name] = told[-1].text
+
+    assert finals["again"] == finals["plain"]
+    assert finals["blind"] != finals["plain"]  # without its n-grams other words sound as good

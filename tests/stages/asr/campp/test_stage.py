@@ -9,6 +9,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from pydantic import ValidationError
 
 from stages.asr.campp.decode.greedy import Greedy
 from stages.asr.campp.decode.hypothesis import spelled
@@ -248,3 +249,13 @@ async def test_an_utterance_that_is_over_by_the_rules_is_told_once(tmp_path: Pat
     ends = [one for one in told if one.endpoint]
     assert [one.upto for one in ends] == [5 * 5120]  # the first packet that ends after 1.5 s
     assert not told[-1].endpoint
+
+
+async def test_rescoring_that_would_do_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="rescoring_weight does nothing without rescoring"):
+        CamppOptions(model=str(TINY), rescoring_weight=0.3)
+    with pytest.raises(ValidationError, match="knows one reading only"):
+        CamppOptions(model=str(TINY), decode="wfst", rescoring=tmp_path / "other.arpa")
+    with pytest.raises(UserError, match=r"does nothing with asr\.rescoring_weight 0"):
+        async with opened(tmp_path, rescoring=tmp_path / "other.arpa", rescoring_weight=0):
+            pass

@@ -4,7 +4,14 @@ import math
 
 import pytest
 
-from stages.asr.campp.training.score import Errors, distance, errors, interval, together
+from stages.asr.campp.training.score import (
+    Errors,
+    distance,
+    errors,
+    gained,
+    interval,
+    together,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,3 +52,16 @@ def test_the_interval_holds_the_rate_and_narrows_with_more_utterances() -> None:
     assert low < 0.5 < high
     assert low < lower < 0.5 < higher < high
     assert interval(few) == (low, high)
+
+
+def test_what_is_gained_is_of_the_same_utterances_so_its_interval_is_narrower() -> None:
+    before = [Errors(n % 5, 5) for n in range(50)]
+    after = [Errors(max(0, one.wrong - 1), one.words) for one in before]
+
+    low, high = gained(before, after)
+
+    assert low <= together(before).rate - together(after).rate <= high
+    first, last = interval(before)
+    assert high - low < last - first
+    assert gained(before, before) == (0.0, 0.0)
+    assert math.isnan(gained([], [])[0])
