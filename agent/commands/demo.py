@@ -94,10 +94,9 @@ async def _questions(store: ModelStore, out: Path) -> list[Path]:
         mouth = (await engines.stages(profile)).mouths[0]
         files = []
         for number, text in enumerate(QUESTIONS, 1):
-            pieces: list[Speech] = []
-            async with anyio.create_task_group() as tasks:
-                clause_in, clause_out = anyio.create_memory_object_stream[Clause](1)
-                speech_in, speech_out = anyio.create_memory_object_stream[Speech](8)
+            clause_in, clause_out = anyio.create_memory_object_stream[Clause](1)
+            speech_in, speech_out = anyio.create_memory_object_stream[Speech](8)
+            async with clause_out, speech_out, anyio.create_task_group() as tasks:
                 tasks.start_soon(mouth.tts.run, mouth.voice, clause_out, speech_in)
                 await clause_in.send(Clause(0, text, text))
                 await clause_in.aclose()

@@ -1,7 +1,8 @@
 """Two recognisers for one call: a quick one shows words as they come, a sure one has the last.
 
 The quick one hears every sample at once and its partials are shown. The sure one hears an
-utterance's sound only when a pause asks for its words, and costs nothing before.
+utterance's sound only when a pause asks for its words, and costs nothing before; it never waits for
+a quick one that is behind.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from stages.events import (
 from stages.models import ModelStore
 
 BACKLOG = 64
-"""Events between the reader and a recogniser; a recogniser that is behind makes the reader wait."""
+"""Events between the reader and a recogniser. The reader waits for the sure one; a quick one that
+is behind loses the rest of the utterance: words that come so late are on nobody's screen."""
 
 LONGEST = 120 * SAMPLE_RATE
 """Samples of one utterance kept for the second pass; the oldest are dropped."""
@@ -116,6 +118,7 @@ class TwoPassAsr:
 
     def __init__(self, partials: Asr, finals: Asr) -> None:
         self._partials, self._finals = partials, finals
+        self._given_up = 0  # utterances
 
     async def run(
         self, hearing: Hearing, source: Source[AsrInput], sink: Sink[Transcript]
@@ -136,14 +139,15 @@ class TwoPassAsr:
             raise failure
 
     def figures(self) -> dict[str, float]:
-        """Return what the two recognisers count, each name with whose it is before it."""
+        """Return what the two recognisers count, each name with whose it is before it, and ours."""
         both = {"partials": self._partials, "finals": self._finals}
-        return {
+        counted = {
             f"{whose}_{name}": value
             for whose, asr in both.items()
             if isinstance(asr, Counted)
             for name, value in asr.figures().items()
         }
+        return {**counted, "utterances_given_up_total": self._given_up}
 
     async def _wire(
         self,
@@ -156,7 +160,43 @@ class TwoPassAsr:
         for asr, pipe in ((self._partials, quick), (self._finals, sure)):
             tasks.start_soon(self._run, asr, hearing, pipe[1], sink, said)
         async with quick[0], sure[0]:
-            await _deal(source, quick[0], sure[0])
+            await self._deal(source, quick[0], sure[0])
+
+    async def _deal(
+        self,
+        source: Source[AsrInput],
+        quick: MemoryObjectSendStream[AsrInput],
+        sure: MemoryObjectSendStream[AsrInput],
+    ) -> None:
+        """Pass all on to the quick one; to the sure one sound in one piece, before its pause."""
+        kept, lost = _Kept(), False
+        async for event in source:
+            lost = self._offered(quick, event, lost)
+            match event:
+                case UtteranceStart():
+                    kept.begin(event)
+                case Audio():
+                    kept.add(event)
+                case Pause():
+                    for one in kept.take():
+                        await sure.send(one)
+                    await sure.send(event)
+                case UtteranceEnd():
+                    if kept.end():
+                        await sure.send(event)
+
+    def _offered(
+        self, quick: MemoryObjectSendStream[AsrInput], event: AsrInput, lost: bool
+    ) -> bool:
+        """Give the quick one an event without waiting; tell whether it has lost the utterance."""
+        if lost and not isinstance(event, UtteranceStart):
+            return True
+        try:
+            quick.send_nowait(event)
+        except anyio.WouldBlock:
+            self._given_up += 1
+            return True
+        return False
 
     async def _run(
         self,
@@ -172,29 +212,6 @@ class TwoPassAsr:
             async for transcript in take:
                 if transcript.final == (asr is self._finals) and said.passes(transcript):
                     await sink.send(transcript)
-
-
-async def _deal(
-    source: Source[AsrInput],
-    quick: MemoryObjectSendStream[AsrInput],
-    sure: MemoryObjectSendStream[AsrInput],
-) -> None:
-    """Pass everything to the quick one; to the sure one sound in one piece, before its pause."""
-    kept = _Kept()
-    async for event in source:
-        await quick.send(event)
-        match event:
-            case UtteranceStart():
-                kept.begin(event)
-            case Audio():
-                kept.add(event)
-            case Pause():
-                for one in kept.take():
-                    await sure.send(one)
-                await sure.send(event)
-            case UtteranceEnd():
-                if kept.end():
-                    await sure.send(event)
 
 
 def _pipe() -> tuple[MemoryObjectSendStream[AsrInput], MemoryObjectReceiveStream[AsrInput]]:

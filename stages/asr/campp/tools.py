@@ -1,4 +1,4 @@
-"""``firstword asr``: new, import-wenet, int8, peer, graph, show, and the verbs of training."""
+"""``firstword asr``: new, import-wenet, int8, graph, show, partials, and the verbs of training."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     _add_graph(verbs.add_parser("graph", help="build a graph for decode: wfst"))
     show = verbs.add_parser("show", help="show what a model file says about itself")
     show.add_argument("model", type=Path, metavar="MODEL.onnx")
+    _add_partials(verbs.add_parser("partials", help="compare words shown while a caller speaks"))
     training.add(verbs)
 
 
@@ -46,6 +47,8 @@ def run(options: argparse.Namespace) -> int:
             _shown(options.out, out)
         case "graph":
             _graph(options, out)
+        case "partials":
+            return int(_needed("stages.asr.campp.partials.command", "train").run(options))
         case verb if verb in training.VERBS:
             return training.run(options)
         case _:
@@ -93,6 +96,23 @@ def _add_graph(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("lexicon", type=Path, metavar="LEXICON", help="lines of a word, its tokens")
     parser.add_argument("arpa", type=Path, metavar="LM.arpa", help="n-grams over these words")
     parser.add_argument("out", type=Path, metavar="DIR")
+
+
+def _add_partials(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "manifest", type=Path, nargs="?", default=Path("../shared/speech/dev/manifest.jsonl"),
+        metavar="MANIFEST.jsonl", help="recordings (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sets", default="en_assistant", help="of the manifest, by comma; '' is all (%(default)s)"
+    )
+    parser.add_argument("--model", default="en-small", help="of campp (default %(default)s)")
+    parser.add_argument(
+        "--beside", default="moonshine", metavar="ENGINE",
+        help="the other recogniser; its finals are what both are measured against (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--limit", type=int, default=0, help="utterances at most; 0 is all")
+    parser.add_argument("--json", action="store_true", help="print figures for programs")
 
 
 def _new(options: argparse.Namespace, out: Console) -> None:

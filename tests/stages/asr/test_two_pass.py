@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from stages.asr.two_pass import LONGEST, BadChoice, TwoPassAsr, TwoPassOptions
+from stages.asr.two_pass import BACKLOG, LONGEST, BadChoice, TwoPassAsr, TwoPassOptions
 from stages.audio import samples_in, silence
 from stages.contracts import Sink, Source
 from stages.errors import Unusable, UserError
@@ -169,6 +169,60 @@ async def test_when_one_of_the_two_fails_the_call_hears_why() -> None:
         await both(Ear(), Deaf(), call())
 
     assert caught.group_contains(Unusable, match="asr deaf: it hears nothing")
+
+
+class Stuck(Ear):
+    """A quick one that hears nothing while something holds it up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = anyio.Event()
+
+    async def run(
+        self, hearing: Hearing, source: Source[AsrInput], sink: Sink[Transcript]
+    ) -> None:
+        await self.released.wait()
+        await super().run(hearing, source, sink)
+
+
+async def test_a_final_does_not_wait_for_a_quick_one_that_is_behind() -> None:
+    quick = Stuck()
+    asr = TwoPassAsr(quick, Ear())
+    say, hear = anyio.create_memory_object_stream[AsrInput](0)
+    give, take = anyio.create_memory_object_stream[Transcript](8)
+    async with take, hear, anyio.create_task_group() as tasks:
+        tasks.start_soon(asr.run, Hearing(), hear, give)
+        async with say:
+            for word in call(pauses=2):
+                await say.send(word)
+            assert [(await take.receive()).upto for _ in range(2)] == [16_000, 32_000]
+            quick.released.set()
+
+    assert len(quick.given) == BACKLOG
+    assert asr.figures() == {"utterances_given_up_total": 1}
+
+
+async def test_an_utterance_that_the_quick_one_gave_up_is_not_mixed_with_the_next() -> None:
+    quick = Stuck()
+    asr = TwoPassAsr(quick, Ear())
+    say, hear = anyio.create_memory_object_stream[AsrInput](0)
+    give, take = anyio.create_memory_object_stream[Transcript](8)
+    second: list[AsrInput] = [
+        UtteranceStart(2, 64_000),
+        Audio(silence(320), 64_000),
+        Pause(2, 64_320),
+    ]
+    async with take, hear, anyio.create_task_group() as tasks:
+        tasks.start_soon(asr.run, Hearing(), hear, give)
+        async with say:
+            for word in call(pauses=2):
+                await say.send(word)
+            quick.released.set()
+            await anyio.wait_all_tasks_blocked()
+            for word in second:
+                await say.send(word)
+
+    assert quick.given[BACKLOG:] == second
 
 
 async def test_it_cannot_be_its_own_second_pass() -> None:

@@ -1,0 +1,43 @@
+"""What ``firstword demo`` says, said to profile ``campp`` as it comes with FirstWord."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.caller import Manners, place
+from agent.commands.demo import recordings
+from agent.profile import load
+from agent.serving import own_agent
+from stages.models import ModelStore
+
+pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
+
+
+async def test_profile_campp_understands_the_demos_questions_and_answers_them(
+    store: ModelStore, tmp_path: Path
+) -> None:
+    _, *questions = await recordings(tmp_path)  # the reading before them is long, and no question
+    async with own_agent("campp", state=tmp_path / "state") as url:
+        result = await place(url, questions, profile="campp", manners=Manners(deadline=60.0))
+
+    assert result.failures == ()
+    assert result.greeting
+    name, capital = result.turns
+    assert "name" in name.final.lower()
+    assert "capital of france" in capital.final.lower()
+    for turn in result.turns:
+        assert turn.reply
+        assert turn.heard_ms is not None
+    shown = [text for turn in result.turns for text in turn.partials]
+    assert any(text == text.lower() for text in shown)  # ours: it knows no capitals
+
+
+def test_its_words_on_the_screen_are_ours_and_its_finals_are_moonshines() -> None:
+    asr: Any = load("campp").chosen("asr").options
+
+    assert asr.partials.engine == "campp"
+    assert asr.partials.settings["model"] == "en-small"
+    assert asr.finals.engine == "moonshine"
