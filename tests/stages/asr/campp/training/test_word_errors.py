@@ -13,7 +13,7 @@ from stages.asr.campp.graph import open_graph
 from stages.asr.campp.training import config, evaluate, manifest, sets
 from stages.asr.campp.training.manifest import Clip
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 def held_back(name: str, speech: Path) -> list[Clip]:
