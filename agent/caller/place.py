@@ -36,6 +36,9 @@ SILENT = 1e-4
 QUIET = 0.3
 """Seconds without sound after which a reply that was said to be over is over in the ear."""
 
+REST_WITHIN = 3.0
+"""Seconds after a recording within which its end is answered, if its beginning was before that."""
+
 
 @dataclass(frozen=True, slots=True)
 class Manners:
@@ -204,7 +207,12 @@ class _Caller:
         whole = [t for t in told if t.ended is not None and not t.interrupted]
         if not whole or follow.busy:
             return False
-        return now - self._ear.quiet_since(max(t.ended or now for t in whole)) >= QUIET
+        over = max(t.ended or now for t in whole)
+        utterance = follow.spoken[-1].utterance
+        said = utterance.when(utterance.speech_end)
+        if over < said and now - said < REST_WITHIN:
+            return False  # it answered what came before a pause: the rest has its turn, too
+        return now - self._ear.quiet_since(over) >= QUIET
 
     def _heard_for(self, seconds: float) -> bool:
         index = len(self._follow.spoken) - 1

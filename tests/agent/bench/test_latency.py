@@ -185,6 +185,21 @@ def test_json_has_every_percentile() -> None:
     assert shown["stages"]["endpoint"]["p99"] == 300.0
 
 
+@pytest.mark.timeout(90)
+async def test_a_recording_that_was_answered_in_its_pause_is_heard_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRSTWORD_PROFILES", str(tmp_path))
+    (tmp_path / "scripted.yaml").write_text(PROFILE)
+    speech = tmp_path / "speech.wav"
+    pause = np.zeros(round(2.5 * PLAYOUT_RATE), np.int16)  # room for the whole reply
+    sound.write(speech, [np.concatenate([_tone(0.8), pause, _tone(0.8)])], PLAYOUT_RATE)
+    [alone] = await measure("scripted", Spoken([speech]), 1, [1], tmp_path / "state")
+    assert len(alone.records) == 2
+    assert (alone.false_endpoints, alone.false_endpoints_heard) == (1, 1)
+    assert alone.failures == ()
+
+
 def _tone(seconds: float) -> NDArray[np.int16]:
     count = np.arange(round(seconds * PLAYOUT_RATE))
     return (9_000 * np.sin(2 * np.pi * 220 * count / PLAYOUT_RATE)).astype(np.int16)
