@@ -62,7 +62,8 @@ def check(engine: str, store: ModelStore | None = None) -> None:
     except ValidationError as error:
         needed = ", ".join(str(one["loc"][0]) for one in error.errors() if one["loc"])
         raise UserError(
-            f"--second: {engine} cannot be opened without settings ({needed}); name another, or none."
+            f"--second: {engine} cannot be opened without settings ({needed});"
+            " name another, or none."
         ) from error
     for name in plugin.models(options):
         (store or ModelStore()).path(name)
