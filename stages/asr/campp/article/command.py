@@ -30,6 +30,9 @@ CONFIG, CHECKPOINT, QAT = "en-small.yaml", "en-small.pt", "en-small.onnx"
 NONE = "none"
 """Of --second: no second pass."""
 
+WIDE = 300
+"""Columns of what is written to a file: no cell is folded."""
+
 PACKAGES = ("matplotlib", "onnx", "pocketsphinx", "scipy", "torch")
 """What the extra brings and the tables need."""
 
@@ -100,6 +103,8 @@ def run(options: argparse.Namespace) -> int:
         UserError: no trained model, no speech, or a package is missing.
     """
     out = Console(highlight=False, soft_wrap=True)
+    if not out.is_terminal:
+        out = Console(highlight=False, soft_wrap=True, width=WIDE)
     quiet: Tell = lambda line: None if options.json else out.print(f"… {line}", style="dim")  # noqa: E731
     results = measured(options, checked(options), quiet)
     if options.json:

@@ -22,9 +22,6 @@ from stages.asr.campp.training import evaluate, sound
 from stages.asr.campp.training.manifest import Clip
 from stages.events import SAMPLE_RATE, Samples
 
-ROUNDS = 2
-"""Times that a batch is filled, at least: few clips are heard again until it is."""
-
 
 class Reader(Protocol):
     """Makes words of one utterance's log-probabilities, a packet at a time."""
@@ -75,6 +72,15 @@ Readers = Callable[[Graph], Callable[[], Reader]]
 """From a model to what makes a reader for each of its utterances."""
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the network."""
+
+    calls: int  # that had a packet in it
+    took: float  # seconds
+    worked: float  # seconds of a core: without what the machine did meanwhile
+
+
 @dataclass(slots=True)
 class Heard:
     """What a model made of clips, and what it took: one thread, ``batch`` calls at once."""
@@ -84,20 +90,20 @@ class Heard:
     texts: list[str]
     log_probs: list[LogProbs]
     seconds: float = 0.0  # of sound
-    features: float = 0.0  # seconds of work
+    features: float = 0.0  # seconds of a core
     search: float = 0.0
     packets: int = 0
-    steps: list[tuple[int, float]] = field(default_factory=list)  # calls in it, seconds
+    steps: list[Step] = field(default_factory=list)
 
     @property
-    def full(self) -> list[float]:
-        """Seconds of each step in which all calls had a packet."""
-        return [taken for calls, taken in self.steps if calls == self.batch]
+    def full(self) -> list[Step]:
+        """The steps in which all calls had a packet."""
+        return [step for step in self.steps if step.calls == self.batch]
 
     @property
     def rtf_network(self) -> float:
-        """Seconds of the network's work a second of sound and call."""
-        return float(np.mean(self.full)) / self.batch / self.packet
+        """Seconds of a core that the network takes a second of sound and call."""
+        return float(np.mean([step.worked for step in self.full])) / self.batch / self.packet
 
     @property
     def rtf_to_words(self) -> float:
@@ -106,7 +112,7 @@ class Heard:
 
     def step_ms(self, percentile: float) -> float:
         """Return a percentile of the full steps, in milliseconds."""
-        return float(np.percentile(self.full, percentile)) * 1000
+        return float(np.percentile([step.took for step in self.full], percentile)) * 1000
 
 
 class _Utterance:
@@ -142,7 +148,7 @@ class _Listener:
         self._steps = Steps(graph, self._states, batch)
         self._fbank = Fbank(graph.geometry.front)
         self._sounds = sounds
-        plays = max(len(sounds), ROUNDS * batch if batch > 1 else 0)
+        plays = max(len(sounds), batch)  # few clips are heard again until a batch is full
         self._waiting = deque(range(plays))
         self._slots: dict[int, _Utterance] = {}
         self._free = deque(range(batch))
@@ -180,9 +186,10 @@ class _Listener:
             real[slot] = found[1]
         if not rows:
             return
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.thread_time()
         results = self._steps.run(rows)
-        heard.steps.append((len(rows), time.perf_counter() - began))
+        worked, took = time.thread_time() - worked, time.perf_counter() - began
+        heard.steps.append(Step(len(rows), took, worked))
         heard.packets += len(rows)
         for row, result in zip(rows, results, strict=True):
             if isinstance(result, BrokenNumbers):
@@ -204,9 +211,9 @@ class _Listener:
 
 @contextmanager
 def _timed(heard: Heard, part: str) -> Iterator[None]:
-    began = time.perf_counter()
+    began = time.thread_time()
     yield
-    setattr(heard, part, getattr(heard, part) + time.perf_counter() - began)
+    setattr(heard, part, getattr(heard, part) + time.thread_time() - began)
 
 
 Case = tuple[Path, int]

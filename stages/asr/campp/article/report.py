@@ -56,7 +56,7 @@ def show(results: Results, out: Console) -> None:
     for title, (headings, rows) in tables(results).items():
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
         for heading in headings:
-            table.add_column(heading)
+            table.add_column(heading, overflow="fold")
         for row in rows:
             table.add_row(*row)
         out.print(table)
@@ -72,9 +72,10 @@ def notes(results: Results) -> list[str]:
         f"Measured {results.date} on {results.machine}, onnxruntime {results.onnxruntime}."
         " On a machine that others use too, trust ratios, not absolutes.",
         f"Words: {results.audio}. Intervals: bootstrap over utterances, 2000 draws.",
-        'RTF: seconds of work a second of sound and call. "Network" is the model\'s steps, caches'
-        ' moved; "to words" adds features and the search for words, as in a call. All of it is'
-        " heard from the clips above, and every model hears them once, a clip of each in turn: rows"
+        "RTF: seconds of one core a second of sound and call, whatever else the machine does."
+        ' "Network" is the model\'s steps, caches moved; "to words" adds features and the search'
+        " for words, as in a call. All of it is heard from the clips above, and every model hears"
+        " them once, a clip of each in turn: rows"
         " that name the same file at the same batch show the same figures.",
         "Words are searched with as many hypotheses as in a call (word_beam).",
         'Streams a core is 1 / RTF: work alone, without waiting. What is carried in time, with'

@@ -150,7 +150,7 @@ def test_models_hear_the_same_clips_in_turns_and_each_says_what_it_says_alone(
         np.testing.assert_allclose(one, other, atol=1e-3)
     for case in cases:
         assert 0 < heard[case].rtf_network < heard[case].rtf_to_words
-        assert max(calls for calls, _ in heard[case].steps) == case[1]
+        assert max(step.calls for step in heard[case].steps) == case[1]
 
 
 def test_a_model_s_memory_is_measured_in_a_process_of_its_own(tmp_path: Path) -> None:
