@@ -128,6 +128,7 @@ class Call:
     async def hang_up(self, reason: str) -> None:
         """End the call."""
         self._over = True
+        self.turns.hang_up()
         self._next.set()
         if self.line is not None:
             await self.line.close(reason)
@@ -234,6 +235,7 @@ class Call:
                     await self._read(line, ears)
                 finally:
                     self._ears_now = None
+                    ears.turns.hang_up()
                     ears.replies.abandon()
                 tasks.cancel_scope.cancel()
 

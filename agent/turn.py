@@ -29,7 +29,7 @@ from agent.decisions import (
 from agent.endpoint import Evidence, patience_ms
 from agent.interrupt import KNOCK_MS, SURE
 from agent.turn_settings import TurnSettings
-from agent.turn_state import RISING, Replying, Tries, Utterance
+from agent.turn_state import LATEST_VAD, RISING, Replying, Tries, Utterance
 from stages.audio import milliseconds_in, samples_in
 from stages.events import Transcript
 
@@ -38,8 +38,6 @@ FINAL_DEADLINE_MS = 4_000
 NOISE_MS = 250
 """Silence after which sound that held a reply, and brought no words, was noise."""
 REMEMBERED_PAUSES = 12
-LATEST_VAD = samples_in(128)
-"""Samples by which a VAD may be late to believe in silence; what is softer is speech then."""
 
 
 @dataclass(slots=True)
@@ -76,12 +74,13 @@ class Turns:
     _carried: str = ""  # words of a turn whose reply was never heard
     _spent: int = 0  # position up to which the audio belongs to utterances that are over
     _pauses: list[float] = field(default_factory=list)
+    _gone: bool = False
 
     # --- events -----------------------------------------------------------------------------
 
     def greet(self) -> list[Action]:
         """Begin with a greeting, as the reply to nothing."""
-        return [self._release("", None, None)]
+        return [] if self._gone else [self._release("", None, None)]
 
     def frame(self, end: int, samples: int, speech: float, loud: int | None = None) -> list[Action]:
         """Hear a frame.
@@ -94,6 +93,8 @@ class Turns:
                 to believe in silence, and the silence counts from there.
         """
         self._position = end
+        if self._gone:
+            return []
         if loud is not None:
             self._loud = loud
         floor = self.settings.threshold if self._run_start is None else self.settings.release
@@ -160,7 +161,7 @@ class Turns:
     def typed(self, text: str) -> list[Action]:
         """Hear a typed message: it ends whatever is going on and is answered at once."""
         text = text.strip()
-        if not text:
+        if not text or self._gone:
             return []
         actions = self._drop() + self._interrupt(None)
         if self._utterance is not None:
@@ -168,6 +169,10 @@ class Turns:
         if self._carried:  # it stays a turn of its own, without an answer
             self.turn += 1
         return [*actions, self._release(text, None, None)]
+
+    def hang_up(self) -> None:
+        """Hear that the caller is gone: from now on nothing is decided."""
+        self._gone, self._utterance, self._speaking, self._prepared = True, None, None, None
 
     @property
     def busy(self) -> bool:

@@ -12,6 +12,9 @@ from stages.audio import samples_in
 BURST = samples_in(200)
 """Samples of sound that may be a click, a breath or a chair; a word is mostly longer."""
 
+LATEST_VAD = samples_in(128)
+"""Samples by which a VAD may be late to believe in silence; what is softer is speech then."""
+
 RISING = 0.15
 """Probability from which a loud frame may be the beginning of speech that a VAD has yet to
 believe in: no turn ends in it; the next frame tells."""

@@ -17,6 +17,7 @@ from agent.decisions import (
     Prepare,
     Release,
 )
+from agent.interrupt import is_backchannel
 from agent.turn import Turns
 from agent.turn_settings import TurnSettings
 from stages.audio import samples_in
@@ -35,7 +36,9 @@ class Floor:
 
     settings: TurnSettings = field(default_factory=knobs)
     frame_ms: int = 20
+    levels: bool = False
     position: int = 0
+    last_loud: int = 0
     done: list[Action] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -45,13 +48,19 @@ class Floor:
         self.done += actions
         return actions
 
-    def hear(self, ms: float, probability: float) -> list[Action]:
-        """Let that much time pass, at least; return what was decided in it."""
+    def hear(self, ms: float, probability: float, loud: bool | None = None) -> list[Action]:
+        """Let that much time pass, at least; return what was decided in it.
+
+        ``loud`` tells whether it was, where ``levels`` are listened to; else what may be speech is.
+        """
         until, actions = self.position + samples_in(ms), list[Action]()
         while self.position < until:
             samples = samples_in(self.frame_ms)
             self.position += samples
-            actions += self.turns.frame(self.position, samples, probability)
+            if probability >= self.settings.threshold if loud is None else loud:
+                self.last_loud = self.position
+            place = self.last_loud if self.levels else None
+            actions += self.turns.frame(self.position, samples, probability, place)
         return self.note(actions)
 
     def speak(self, ms: float) -> list[Action]:
@@ -178,3 +187,64 @@ class Ledger:
                 self.held = False
             case Interrupt():
                 self.sounding, self.held = None, False
+
+
+@dataclass
+class Promises:
+    """Checks that what a caller said is answered: once, and in the turn that it belongs to."""
+
+    answers_known: bool = False
+    yields_to_known: bool = False
+    known: set[int] = field(default_factory=set)  # utterances of voices that may have the word
+    told: set[int] = field(default_factory=set)  # … of which it was told whose they are
+    audible: set[int] = field(default_factory=set)  # replies
+    newest: Release | None = None
+    owed: str = ""  # words of a turn whose reply was cut off before it was heard
+    _turn: int = 0
+    _ask: AskFinal | None = None
+    _finals: dict[tuple[int, int], str] = field(default_factory=dict)  # the first for each pause
+    _due: str | None = None  # an utterance is over: the next decision answers these words
+
+    def final(self, ask: AskFinal, words: str) -> None:
+        self._finals.setdefault((ask.utterance, ask.at), words)
+
+    def enter(self, action: Action, sounding: int | None, unheard: bool, typed: bool) -> None:
+        """Take in a decision, before the ledger does."""
+        assert self._due is None or isinstance(action, Release)
+        match action:
+            case AskFinal():
+                self._ask = action
+            case Interrupt():
+                assert self.newest is not None
+                if action.reply not in self.audible or unheard:
+                    self.owed = self.newest.text
+            case Close() if not typed:
+                self._closed(action.utterance, sounding)
+            case Release():
+                self._released(action, typed)
+            case _:
+                pass
+
+    def _closed(self, utterance: int, sounding: int | None) -> None:
+        assert self._ask is not None
+        words = self._finals.get((utterance, self._ask.at), "")
+        unknown = utterance not in self.told
+        if sounding is not None:
+            yields = self.yields_to_known or sounding in self.audible
+            assert is_backchannel(words) or yields or self.answers_known
+        elif self.answers_known and utterance not in self.known:
+            pass  # a stranger is not answered
+        elif self.yields_to_known and unknown:
+            pass  # they were over a reply, and nobody said whose they are
+        elif words or self.owed:
+            self._due = words
+
+    def _released(self, release: Release, typed: bool) -> None:
+        if self._due is not None and not typed:
+            assert release.text.startswith(self.owed)
+            assert release.text.endswith(self._due)
+        if release.turn:
+            merged = bool(self.owed) and not typed
+            assert release.turn == self._turn if merged else release.turn > self._turn
+            self._turn = release.turn
+        self.newest, self.owed, self._due = release, "", None

@@ -9,11 +9,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from agent.decisions import AskFinal, Open, Release
 from agent.turn import FINAL_DEADLINE_MS, NOISE_MS
 from agent.turn_settings import TurnSettings
-from stages.audio import milliseconds_in
+from stages.audio import milliseconds_in, samples_in
 from stages.events import Transcript
-from tests.agent.taking_turns import Floor, Ledger, knobs
+from tests.agent.taking_turns import Floor, Ledger, Promises, knobs
 
 WORDS = st.sampled_from(["", "mm", "hello", "and so", "好的", "twenty two", "What now?"])
+
+LONG = samples_in(20_000)
+"""A call may end from there on."""
 
 
 class AnyCall(RuleBasedStateMachine):
@@ -31,11 +34,22 @@ class AnyCall(RuleBasedStateMachine):
             confident_ms=st.sampled_from([100, 300]),
         ),
         frame_ms=st.sampled_from([20, 32]),
+        levels=st.booleans(),
+        company=st.sampled_from([(False, False)] * 3 + [(False, True), (True, True)]),
         greeting=st.booleans(),
     )
-    def begin(self, settings: TurnSettings, frame_ms: int, greeting: bool) -> None:
-        self.floor, self.ledger = Floor(settings, frame_ms), Ledger()
-        self.checked = 0
+    def begin(
+        self,
+        settings: TurnSettings,
+        frame_ms: int,
+        levels: bool,
+        company: tuple[bool, bool],
+        greeting: bool,
+    ) -> None:
+        self.floor, self.ledger = Floor(settings, frame_ms, levels), Ledger()
+        self.promises = Promises(*company)
+        self.floor.turns.answers_known, self.floor.turns.yields_to_known = company
+        self.checked, self.gone, self.is_typed = 0, False, False
         self.unheard = True
         self.floor.turns.unheard = lambda reply: self.unheard
         if greeting:
@@ -49,15 +63,17 @@ class AnyCall(RuleBasedStateMachine):
     def be_silent(self, ms: int) -> None:
         self.floor.be_silent(ms)
 
-    @rule(ms=st.sampled_from([20, 100]), probability=st.floats(0, 1))
-    def murmur(self, ms: int, probability: float) -> None:
-        self.floor.hear(ms, probability)
+    @rule(ms=st.sampled_from([20, 100]), probability=st.floats(0, 1), loud=st.booleans())
+    def murmur(self, ms: int, probability: float, loud: bool) -> None:
+        self.floor.hear(ms, probability, loud)
 
     @precondition(lambda self: self.floor.all(AskFinal))
     @rule(data=st.data(), words=WORDS)
     def final(self, data: st.DataObject, words: str) -> None:
         asks = self.floor.all(AskFinal)[-3:]
-        self.floor.final(words, data.draw(st.sampled_from(asks[::-1])))
+        ask = data.draw(st.sampled_from(asks[::-1]))
+        self.promises.final(ask, words)
+        self.floor.final(words, ask)
 
     @precondition(lambda self: self.floor.all(Open))
     @rule(words=WORDS, back=st.integers(0, 1))
@@ -72,10 +88,22 @@ class AnyCall(RuleBasedStateMachine):
         ask = self.floor.all(AskFinal)[-back:][0]
         self.floor.turns.judged(ask.utterance, ask.at, complete)
 
+    @precondition(lambda self: self.floor.all(Open))
+    @rule(known=st.booleans(), back=st.integers(0, 1))
+    def identified(self, known: bool, back: int) -> None:
+        number = self.floor.last(Open).utterance - back
+        if number == self.ledger.open:
+            self.promises.told.add(number)
+        if number == self.ledger.open and known:
+            self.promises.known.add(number)
+        self.floor.note(self.floor.turns.identified(number, known))
+
     @precondition(lambda self: self.floor.all(Release))
     @rule(back=st.integers(1, 2))
     def audible(self, back: int) -> None:
-        self.floor.turns.audible(self.floor.all(Release)[-back:][0].reply)
+        reply = self.floor.all(Release)[-back:][0].reply
+        self.promises.audible |= {reply} & {self.ledger.sounding}
+        self.floor.turns.audible(reply)
 
     @rule(unheard=st.booleans())
     def a_word_of_the_reply_was_heard_or_not(self, unheard: bool) -> None:
@@ -93,15 +121,25 @@ class AnyCall(RuleBasedStateMachine):
 
     @rule(words=WORDS)
     def typed(self, words: str) -> None:
+        self.is_typed = True
         self.floor.write(words)
+
+    @precondition(lambda self: self.floor.position > LONG)
+    @rule()
+    def hang_up(self) -> None:
+        self.gone = True
+        self.floor.turns.hang_up()
 
     @invariant()
     def every_decision_made_sense(self) -> None:
-        for action in self.floor.done[self.checked :]:
+        news = self.floor.done[self.checked :]
+        assert not (self.gone and news)
+        for action in news:
+            self.promises.enter(action, self.ledger.sounding, self.unheard, self.is_typed)
             self.ledger.enter(action)
             if isinstance(action, Release):
                 self.released_in_time(action)
-        self.checked = len(self.floor.done)
+        self.checked, self.is_typed = len(self.floor.done), False
 
     def released_in_time(self, release: Release) -> None:
         if release.endpoint is None or release.speech_end is None:
@@ -118,15 +156,18 @@ class AnyCall(RuleBasedStateMachine):
     @invariant()
     def it_knows_when_it_is_busy(self) -> None:
         busy = self.ledger.open is not None or self.ledger.sounding is not None
-        assert self.floor.turns.busy == busy
+        assert self.floor.turns.busy == (busy and not self.gone)
         assert busy or not self.ledger.prepared
 
     def teardown(self) -> None:
-        """In silence everything comes to its end, but the reply that plays."""
+        """In silence all comes to its end but the reply that plays, and all words are answered."""
         if hasattr(self, "floor"):
             for _ in range(40):
                 self.floor.be_silent(250)
             self.every_decision_made_sense()
+            if self.gone:
+                return
+            assert not self.promises.owed or self.promises.answers_known
             assert self.ledger.open is None
             assert not self.ledger.prepared
             assert not self.ledger.held
