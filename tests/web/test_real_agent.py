@@ -31,7 +31,9 @@ async def test_a_killed_agent_is_noticed_and_the_page_says_so(tmp_path: Path) ->
     async with served(tmp_path) as (address, server), chromium() as browser:
         page = await opened(browser, address)
         await page.get_by_role("button", name="Call", exact=True).click()
-        await expect(page.locator("#state")).to_have_text("Listening", timeout=15_000)
+        # Chromium's own microphone beeps every second: the agent may never be done with answering.
+        talking = re.compile("Listening|Speaking")
+        await expect(page.locator("#state")).to_have_text(talking, timeout=15_000)
         server.kill()
         await expect(page.get_by_role("alert")).to_contain_text("The connection was lost.")
         await page.get_by_role("button", name="Hang up").click()
