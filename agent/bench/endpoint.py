@@ -40,7 +40,7 @@ TIMERS_MS = (200, 300, 400, 500, 600, 700, 800, 900, 1000, 1200, 1500)
 THRESHOLDS = (0.3, 0.5, 0.7, 0.9, 0.97)
 ALONE_MS, GIVES_UP_MS = 200, (800, 1500)
 """The turn detector alone: it ends a turn after the first, and one it doubts after the second."""
-BETWEEN_MS = ((300, 500), (410, 530), (520, 640), (630, 830))
+BETWEEN_MS = ((255, 620), (410, 530), (520, 640), (630, 830))
 """``confident_ms`` and ``doubtful_ms`` of other points of our curve, beside the presets."""
 
 
