@@ -225,7 +225,9 @@ class Follower:
         told.flushed = arrived
         if self.spoken and self.spoken[-1].utterance.began:
             utterance = self.spoken[-1].utterance
-            told.speech_start = utterance.when(utterance.speech_start)
+            start = utterance.when(utterance.speech_start)
+            # A recording that goes on after a pause began long before; when it went on is unknown.
+            told.speech_start = None if start < (told.playing or start) else start
         self._falling = told
 
     def _report_heard(self, told: Told, heard: float) -> None:

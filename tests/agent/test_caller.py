@@ -364,6 +364,19 @@ def test_a_reply_that_was_cut_is_silent_when_the_last_sample_was_heard() -> None
     assert report.speech_start == pytest.approx(950, abs=1)
 
 
+def test_a_recording_that_goes_on_over_a_reply_did_not_begin_with_the_interruption() -> None:
+    story = Story()
+    story.speak(np.concatenate([tone(0.5), quiet(1.0), tone(0.5)]), at=1.0)
+    story.follow.word(Playing(turn=1, reply=1, at=2_000, speech_end=1_520), 2.001)
+    story.hear(2.005, loud=True)
+    story.follow.word(Flush(turn=1, reply=1), 2.6)
+    story.hear(2.62, loud=False)
+    story.hear(2.90, loud=False)
+    report = story.told[-1]
+    assert isinstance(report, Silenced)
+    assert report.speech_start is None
+
+
 def test_a_reply_that_nobody_heard_is_not_reported() -> None:
     story = Story()
     story.follow.word(Playing(turn=1, reply=1, at=900), 0.9)
