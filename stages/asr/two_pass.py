@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stages import registry
 from stages.contracts import Asr, Counted, Options, Plugin, Sink, Source
-from stages.errors import StageError, UserError
+from stages.errors import StageError, UserError, first_of
 from stages.events import (
     SAMPLE_RATE,
     AsrInput,
@@ -134,7 +134,7 @@ class TwoPassAsr:
                 async with anyio.create_task_group() as tasks:
                     await self._wire(tasks, hearing, source, sink)
             except* StageError as errors:
-                failure = _first(errors)
+                failure = cast(StageError, first_of(errors))
         if failure:
             raise failure
 
@@ -217,13 +217,6 @@ class TwoPassAsr:
 def _pipe() -> tuple[MemoryObjectSendStream[AsrInput], MemoryObjectReceiveStream[AsrInput]]:
     give, take = anyio.create_memory_object_stream[AsrInput](BACKLOG)
     return give, take
-
-
-def _first(errors: ExceptionGroup[StageError]) -> StageError:
-    one: BaseException = errors
-    while isinstance(one, BaseExceptionGroup):
-        one = one.exceptions[0]
-    return cast(StageError, one)
 
 
 def _found(choice: Choice, role: str) -> tuple[Plugin[Asr], Options]:

@@ -14,7 +14,7 @@ from anyio import lowlevel
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from stages.contracts import Asr, Sink, Source
-from stages.errors import StageError, Unusable
+from stages.errors import StageError, Unusable, first_of
 from stages.events import (
     SAMPLE_RATE,
     AsrInput,
@@ -109,7 +109,7 @@ async def play(asr: Asr, samples: Samples, watch: Watch, language: str = "en") -
         except* StageError as errors:
             failure = errors
     if failure is not None:
-        raise _first(failure)
+        raise first_of(failure)
     return Played(tuple(notes.partials), notes.final, len(samples) / SAMPLE_RATE, cpu)
 
 
@@ -140,10 +140,3 @@ async def _settled(watch: Watch) -> None:
             quiet = 0
         await lowlevel.checkpoint()
         quiet += 1
-
-
-def _first(errors: ExceptionGroup[StageError]) -> BaseException:
-    one: BaseException = errors
-    while isinstance(one, BaseExceptionGroup):
-        one = one.exceptions[0]
-    return one
