@@ -21,6 +21,7 @@ from agent.company import Voices
 from agent.decisions import (
     Action,
     AskFinal,
+    AskOpinion,
     Close,
     Drop,
     GoOn,
@@ -148,6 +149,8 @@ class Ears:
                     self._do_open(action)
                 case AskFinal():
                     self._do_ask(action)
+                case AskOpinion():
+                    self._do_ask_opinion(action)
                 case Close():
                     self._do_close(action)
                 case Release():
@@ -176,6 +179,8 @@ class Ears:
     def _do_ask(self, action: AskFinal) -> None:
         self._asked = action.at
         self._tell(Pause(action.utterance, action.at))
+
+    def _do_ask_opinion(self, action: AskOpinion) -> None:
         context = PauseContext(
             self.utterance_audio(), self._text, self.profile.language, action.silence
         )
@@ -212,7 +217,7 @@ class Ears:
         start = action.speech_start
         self.replies.interrupt(action, None if start is None else self.line.spoken_at(start))
 
-    async def _judge(self, action: AskFinal, context: PauseContext) -> None:
+    async def _judge(self, action: AskOpinion, context: PauseContext) -> None:
         complete = 0.5
         with anyio.move_on_after(JUDGE_S) as scope:
             try:
@@ -259,10 +264,9 @@ class Ears:
             self._recent.popleft()
 
     def _foresee(self, partial: Transcript) -> None:
-        """Let the LLM read ahead; the last word of a partial is a guess."""
-        sure, _, _ = partial.text.rpartition(" ")
-        if sure and self.turns.settings.speculate:
-            self.replies.foresee(self.turns.said_with(sure.rstrip(".,;:?!")))
+        """Let the LLM read ahead, to the last word and mark: if they stay, nothing is left."""
+        if partial.text and self.turns.settings.speculate:
+            self.replies.foresee(self.turns.said_with(partial.text))
 
     def utterance_audio(self) -> Samples:
         """Return the newest of the open utterance, 8 s at most, its pre-roll included."""

@@ -4,8 +4,9 @@ Everything that happens in a call is told to ``Turns`` as an event, and it answe
 to be done. Time is the position in the caller's audio, which never stops while the call lasts.
 
 An utterance opens when speech begins, and closes at its endpoint (or when it was only noise).
-At each pause inside it the machine asks for the final transcript and the turn detector's
-opinion; the reply may be prepared on that guess. The endpoint releases it; speech drops it.
+As soon as it is quiet the machine asks for the final transcript, and, once the VAD believes in
+the pause, for the turn detector's opinion; the reply may be prepared on that guess. The endpoint
+releases it; speech drops it.
 While a reply plays, sound holds it and confirmed speech interrupts it.
 """
 
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from agent.decisions import (
     Action,
     AskFinal,
+    AskOpinion,
     Close,
     Drop,
     GoOn,
@@ -37,6 +39,8 @@ FINAL_DEADLINE_MS = 4_000
 """After an endpoint, how long words are waited for; then the turn is given up."""
 NOISE_MS = 250
 """Silence after which sound that held a reply, and brought no words, was noise."""
+OPINION_MS = 64
+"""Silence that a turn detector hears of a pause, at least: a shorter one tells it less."""
 REMEMBERED_PAUSES = 12
 
 
@@ -117,7 +121,7 @@ class Turns:
         if words.upto != utterance.asked_at or utterance.text is not None:
             return []  # the caller has gone on since, or it was said before
         text, was_burst = utterance.hear(words.text.strip(), self._speaking is not None)
-        if was_burst:
+        if was_burst:  # what it was taken for is no pause of theirs
             self._pauses.pop()
         actions = self._maybe_interrupt(text)
         if utterance.ended_at is not None:
@@ -127,7 +131,7 @@ class Turns:
     def judged(self, utterance: int, at: int, complete: float) -> None:
         """Hear the turn detector's opinion of the pause that was asked about at ``at``."""
         now = self._utterance
-        if now is not None and now.number == utterance and now.asked_at == at:
+        if now is not None and now.number == utterance and now.opinion_at == at:
             now.complete = complete
 
     def identified(self, utterance: int, known: bool) -> list[Action]:
@@ -187,16 +191,42 @@ class Turns:
         utterance = self._utterance
         if utterance is not None and utterance.forced:
             return self._await_words(utterance, end)
+        actions: list[Action] = []
         if utterance is not None and not utterance.silent:
             # A dip inside a word: no need to be sure again.
-            utterance.last_speech = self._heard_upto(end)
+            actions = self._goes_on(utterance, end)
         if end - self._run_start < samples_in(self.settings.start_ms):
-            return self._hold(end) if utterance is None else self._too_long(utterance, end)
+            return actions + (self._too_long(utterance, end) if utterance else self._hold(end))
         if utterance is None:
             return self._open(self._run_start, end)
-        actions = self._resume(utterance) if utterance.silent else []
-        utterance.last_speech = self._heard_upto(end)
+        if utterance.silent:
+            actions = self._resume(utterance)
+            utterance.last_speech = self._heard_upto(end)
         return actions + self._over_reply(utterance, end) + self._too_long(utterance, end)
+
+    def _goes_on(self, utterance: Utterance, end: int) -> list[Action]:
+        """Take in a frame of speech; if nothing was loud for a moment, ask for words already.
+
+        A VAD takes up to ``LATEST_VAD`` to believe in silence, and most of that goes by before
+        there are words. If it was a dip inside a word, or what goes on is soft, they are asked
+        for once more at the pause.
+        """
+        hush = self._hush(end)
+        actions: list[Action] = []
+        if utterance.asked_at is not None and not hush:
+            utterance.take_back()
+            actions = self._drop()
+        if utterance.asked_at is None:
+            utterance.last_speech = self._heard_upto(end)
+            if hush:
+                utterance.asked_at = end
+                actions.append(AskFinal(utterance.number, end))
+        return actions
+
+    def _hush(self, end: int) -> bool:
+        """Tell whether it is quiet, though the VAD may not believe it yet."""
+        pause = samples_in(self.settings.pause_ms)
+        return self._loud is not None and pause <= end - self._loud <= LATEST_VAD
 
     def _heard_upto(self, end: int) -> int:
         """Return where speech, in a frame of it that ends there, was last loud."""
@@ -221,7 +251,7 @@ class Turns:
             return []
         utterance.silent, utterance.asked_at, utterance.ended_at = True, end, end
         utterance.forced = True
-        return [AskFinal(utterance.number, end, 0)]
+        return [AskFinal(utterance.number, end)]
 
     # --- silence ----------------------------------------------------------------------------
 
@@ -243,10 +273,15 @@ class Turns:
 
     def _pause(self, utterance: Utterance, end: int, silence: int) -> list[Action]:
         """Ask for words and an opinion, once a pause."""
-        if utterance.asked_at is not None:
-            return []
-        utterance.silent, utterance.asked_at = True, end
-        return [AskFinal(utterance.number, end, silence)]
+        actions: list[Action] = []
+        utterance.silent = True
+        if utterance.asked_at is None:
+            utterance.asked_at = end
+            actions = [AskFinal(utterance.number, end)]
+        if utterance.opinion_at is None and silence >= samples_in(OPINION_MS):
+            utterance.opinion_at = end
+            actions.append(AskOpinion(utterance.number, end, silence))
+        return actions
 
     def _patience(self, utterance: Utterance) -> float:
         return self.patience(self.settings, utterance.evidence(self._pauses))

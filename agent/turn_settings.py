@@ -23,7 +23,7 @@ class TurnSettings(BaseModel):
     release: float = Field(0.35, gt=0, lt=1, description="and ends below this one")
     start_ms: int = Field(64, ge=0, le=1000, description="of speech before an utterance begins")
     pre_roll_ms: int = Field(320, ge=0, le=2000, description="kept from before it began")
-    pause_ms: int = Field(64, ge=32, le=1000, description="of silence before guesswork begins")
+    pause_ms: int = Field(48, ge=32, le=1000, description="of silence before guesswork begins")
     confident_ms: int = Field(300, ge=100, le=5000, description="of silence when all says: done")
     doubtful_ms: int = Field(500, ge=100, le=8000, description="of silence when little says so")
     cap_ms: int = Field(1500, ge=200, le=15000, description="of silence that ends any turn")

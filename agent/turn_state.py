@@ -37,6 +37,7 @@ class Utterance:
     last_speech: int  # position after the last speech
     silent: bool = False  # a pause is on
     asked_at: int | None = None  # the pause's AskFinal
+    opinion_at: int | None = None  # the pause's AskOpinion
     text: str | None = None  # the final for it
     stale: bool = False  # … are those of an earlier pause: how they end says nothing of this one
     complete: float | None = None
@@ -44,6 +45,7 @@ class Utterance:
     ended_at: int | None = None  # the endpoint was decided, words are awaited
     resumed_at: int = 0  # where the newest run of speech after a pause began
     before: Before | None = None  # the pause before that run, if it had its words
+    burst: bool = False  # that run was none of the speech
     noise_upto: int = 0  # position after the newest sound in it that was none of its speech
     risen: bool = False  # the last frame may have been the beginning of speech
     forced: bool = False  # it was too long: it ends, whatever is still said
@@ -70,8 +72,13 @@ class Utterance:
     def resume(self, start: int) -> None:
         """Take the pause back: there is sound again."""
         self.before = None if self.text is None else Before(self.text, self.last_speech)
-        self.silent, self.asked_at, self.ended_at, self.resumed_at = False, None, None, start
-        self.text, self.complete, self.endpoint, self.stale = None, None, False, False
+        self.silent, self.ended_at, self.resumed_at, self.burst = False, None, start, False
+        self.opinion_at, self.complete, self.endpoint = None, None, False
+        self.take_back()
+
+    def take_back(self) -> None:
+        """Take back that words were asked for."""
+        self.asked_at, self.text, self.stale = None, None, False
 
     def hear(self, text: str, over_reply: bool) -> tuple[str, bool]:
         """Take the words up to this pause.
@@ -82,9 +89,9 @@ class Utterance:
         began: a breath or a click is nothing to wait for.
 
         Returns:
-            The words, and whether that sound was none of the speech.
+            The words, and whether it turned out now that that sound was none of the speech.
         """
-        before, self.before = self.before, None
+        before = self.before
         if before is None:
             self.text = text
             return text, False
@@ -93,8 +100,9 @@ class Utterance:
         short = self.last_speech - self.resumed_at <= BURST
         if not text or not short or not same_words(before.text, text):
             return text, False
+        known, self.burst = self.burst, True
         self.noise_upto, self.last_speech = self.last_speech, before.last_speech
-        return text, True
+        return text, not known
 
 
 @dataclass(slots=True)

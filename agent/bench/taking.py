@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.bench.pauses import Case
-from agent.decisions import Action, AskFinal, Open, Release
+from agent.decisions import Action, AskFinal, AskOpinion, Open, Release
 from agent.edge import Edge
 from agent.endpoint import Evidence
 from agent.engines import Stages
@@ -81,7 +81,7 @@ class Opinions:
     """
 
     stages: Stages
-    kept: dict[str, tuple[str, float]] = field(default_factory=dict)
+    kept: dict[str, str | float] = field(default_factory=dict)
     frames: dict[str, list[Frame]] = field(default_factory=dict)
 
     async def listen(self, case: Case) -> list[Frame]:
@@ -92,17 +92,22 @@ class Opinions:
             self.frames[case.name] = [_framed(frame, edge) for frame in heard]
         return self.frames[case.name]
 
-    async def ask(self, case: Case, start: int, at: int) -> tuple[str, float]:
-        """Return the words between two positions, and whether they sound complete."""
-        key = f"{_digest(case.samples[start:at])} {' '.join(sorted(self.stages.names.values()))}"
+    async def words(self, case: Case, start: int, at: int) -> str:
+        """Return the words between two positions."""
+        samples = case.samples[start:at]
+        key = f"{_digest(samples)} {self.stages.names['asr']}"
         if key not in self.kept:
-            samples = case.samples[start:at]
+            self.kept[key] = await self._final(samples)
+        return str(self.kept[key])
+
+    async def opinion(self, case: Case, start: int, at: int) -> float:
+        """Return how complete the speech between two positions sounds, 0 to 1."""
+        samples = case.samples[start:at]
+        key = f"{_digest(samples)} {self.stages.names['turn']}"
+        if key not in self.kept:
             context = PauseContext(samples[-JUDGED:], "", "en", 0)
-            self.kept[key] = (
-                await self._final(samples),
-                round(await self.stages.turn.judge(context), 4),
-            )
-        return self.kept[key]
+            self.kept[key] = round(await self.stages.turn.judge(context), 4)
+        return float(self.kept[key])
 
     async def _final(self, samples: Samples) -> str:
         give, take = anyio.create_memory_object_stream[AsrInput](8)
@@ -129,8 +134,7 @@ class Opinions:
     def load(self, file: Path) -> None:
         """Take what was kept, if anything was."""
         if file.is_file():
-            kept = json.loads(file.read_text(encoding="utf-8"))
-            self.kept = {key: (str(text), float(sure)) for key, (text, sure) in kept.items()}
+            self.kept = json.loads(file.read_text(encoding="utf-8"))
 
 
 def _framed(frame: VadFrame, edge: Edge) -> Frame:
@@ -207,25 +211,32 @@ class Taking:
                     self._start = action.start
                 case AskFinal():
                     await self.ask(action)
+                case AskOpinion():
+                    await self.ask_opinion(action)
                 case Release():
                     self._released(action, now)
                 case _:
                     pass
 
     async def ask(self, action: AskFinal) -> None:
-        """Let the words and the opinion come when they would in a call."""
+        """Let the words come when they would in a call."""
         at = action.at
-        text, sure = await self.opinions.ask(self.case, self._start, at)
+        text = await self.opinions.words(self.case, self._start, at)
         heard = milliseconds_in(at - self._start) / 1000
         heard -= CUT_S * max(0, math.ceil((heard - HEARD_S) / CUT_S))
         words = Transcript(action.utterance, text, at, final=True, stable=len(text))
         final = at + samples_in(FINAL_MS + FINAL_MS_PER_S * heard)
+        self._coming.append((final, lambda: self.turns.transcript(words)))
+
+    async def ask_opinion(self, action: AskOpinion) -> None:
+        """Let the turn detector's opinion come when it would in a call."""
+        at = action.at
+        sure = await self.opinions.opinion(self.case, self._start, at)
 
         def judged() -> list[Action]:
             self.turns.judged(action.utterance, at, sure)
             return []
 
-        self._coming.append((final, lambda: self.turns.transcript(words)))
         self._coming.append((at + samples_in(JUDGE_MS), judged))
 
     def _released(self, action: Release, now: int) -> None:

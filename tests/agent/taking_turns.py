@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from agent.decisions import (
     Action,
     AskFinal,
+    AskOpinion,
     Close,
     Drop,
     GoOn,
@@ -84,7 +85,7 @@ class Floor:
         return self.note(self.turns.transcript(words))
 
     def judge(self, complete: float) -> None:
-        ask = self.last(AskFinal)
+        ask = self.last(AskOpinion)
         self.turns.judged(ask.utterance, ask.at, complete)
 
     def write(self, text: str) -> list[Action]:
@@ -140,7 +141,7 @@ class Ledger:
                 assert action.utterance > self.opened
                 assert action.start >= self.spent
                 self.opened = self.open = action.utterance
-            case AskFinal():
+            case AskFinal() | AskOpinion():
                 assert self.open == action.utterance
             case Close():
                 assert self.open == action.utterance

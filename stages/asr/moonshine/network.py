@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from stages.asr.moonshine.draft import after, agreed
 from stages.events import SAMPLE_RATE, Samples
 from stages.onnx import Array, Network
 
@@ -28,6 +30,13 @@ SHORTEST = SAMPLE_RATE // 4
 _CONTROL = (b"<<", b"<s>", b"</s>", b"<unk>")
 
 
+class Heard(NamedTuple):
+    """What was said in a piece of speech."""
+
+    text: str
+    tokens: list[int]
+
+
 class Moonshine:
     """The weights; any number of threads may transcribe at once."""
 
@@ -37,20 +46,30 @@ class Moonshine:
         self._pieces = pieces_of((folder / "tokenizer.bin").read_bytes())
         self._past = [name for name in self._decoder.inputs if name.startswith("past_key_values.")]
 
-    def transcribe(self, samples: Samples, wanted: Callable[[], bool] = lambda: True) -> str:
+    def transcribe(
+        self,
+        samples: Samples,
+        wanted: Callable[[], bool] = lambda: True,
+        draft: Sequence[int] = (),
+    ) -> Heard:
         """Return the words in a piece of speech; a moment's work, so call it in a thread.
 
         Args:
             samples: at ``SAMPLE_RATE``, 15 s at most: longer pieces make it invent things.
             wanted: asked before every word piece; once it is False, what there is is returned.
+            draft: the tokens of most of the same piece: those that are still right are not
+                worked out one by one. Other words than without it may come of it where two are
+                equally likely, as the network rounds several tokens together.
         """
         if len(samples) < SHORTEST:
             samples = np.pad(samples, (0, SHORTEST - len(samples)))
         limit = TOKENS_AT_LEAST + int(len(samples) / SAMPLE_RATE * TOKENS_PER_SECOND)
-        tokens = self._decode(samples.astype(np.float32), limit, wanted)
-        return self._text(tokens)
+        tokens = self._decode(samples.astype(np.float32), limit, wanted, draft)
+        return Heard(self._text(tokens), tokens)
 
-    def _decode(self, samples: Samples, limit: int, wanted: Callable[[], bool]) -> list[int]:
+    def _decode(
+        self, samples: Samples, limit: int, wanted: Callable[[], bool], draft: Sequence[int]
+    ) -> list[int]:
         mask = np.ones((1, len(samples)), dtype=np.int64)  # of samples: the decoder strides itself
         (heard,) = self._encoder.run({"input_values": samples[None, :], "attention_mask": mask})
         feed: dict[str, Array] = {
@@ -59,23 +78,32 @@ class Moonshine:
             "use_cache_branch": np.array([False]),
             **{name: np.zeros((1, 8, 0, 36), dtype=np.float32) for name in self._past},
         }
-        tokens = [BEGIN]
+        tokens, likely = [BEGIN], list(draft)
         while len(tokens) <= limit and wanted():
-            feed["input_ids"] = np.array([tokens[-1:]], dtype=np.int64)
+            likely = likely[: limit - len(tokens)]
+            feed["input_ids"] = np.array([tokens[-1:] + likely], dtype=np.int64)
             logits, *kept = self._decoder.run(feed)
-            token = int(logits[0, -1].argmax())
+            said = logits[0].argmax(axis=-1)
+            right = agreed(likely, said)
+            tokens += likely[:right]
+            self._keep(feed, kept, len(tokens))
+            token = int(said[right])
             if token == END:
                 break
             tokens.append(token)
             if (length := loop(tokens)) is not None:
                 return tokens[1 : len(tokens) - (_times(length) - 1) * length]
-            self._keep(feed, kept, first=len(tokens) == 2)
+            likely = after(token, likely[right:])
         return tokens[1:]
 
-    def _keep(self, feed: dict[str, Array], kept: list[Array], *, first: bool) -> None:
-        fresh = zip(self._past, kept, strict=True)
-        # What was heard is only worked out the first time; later answers leave it empty.
-        feed.update((name, values) for name, values in fresh if first or ".decoder." in name)
+    def _keep(self, feed: dict[str, Array], kept: list[Array], count: int) -> None:
+        """Keep what the decoder worked out of its first tokens, and of the speech."""
+        first = not feed["use_cache_branch"].item()
+        for name, values in zip(self._past, kept, strict=True):
+            if ".decoder." in name:
+                feed[name] = values[:, :, :count]
+            elif first:  # what was heard is only worked out once; later answers leave it empty
+                feed[name] = values
         feed["use_cache_branch"] = np.array([True])
 
     def _text(self, tokens: list[int]) -> str:

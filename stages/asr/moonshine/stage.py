@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import anyio
+import numpy as np
 from anyio import to_thread
 from anyio.abc import ObjectReceiveStream
 from pydantic import Field
 
-from stages.asr.moonshine.network import MODEL, Moonshine
+from stages.asr.moonshine.network import MODEL, Heard, Moonshine
 from stages.asr.moonshine.utterance import Utterance, invented, loudness_db, quiet_spot
 from stages.audio import samples_in, silence
 from stages.contracts import Asr, Options, Plugin, Sink, Source
@@ -44,6 +45,13 @@ PATIENCE = 20.0
 FIRST_PARTIAL = samples_in(500)
 """Before that the model guesses wildly."""
 
+TAIL = samples_in(64)
+"""Silence that a final hears after a pause of any length. Without it the last word is often
+misheard: over 41 recordings cut 32 ms after their last sound, 68 words of 367 were wrong, cut
+after 64 ms 60, and with this silence appended to the former 57."""
+
+NOTHING = Heard("", [])
+
 _log = logging.getLogger(__name__)
 
 
@@ -70,22 +78,31 @@ class _Engine:
     partials: Workers = field(default_factory=lambda: Workers(1))
     finals: Workers = field(default_factory=lambda: Workers(max(2, os.cpu_count() or 1)))
 
-    async def text(self, samples: Samples, workers: Workers) -> str:
-        """Return the words in a piece; cancelling frees the thread within a few milliseconds."""
+    async def heard(
+        self, samples: Samples, workers: Workers, draft: Sequence[int] = (), tail: int = 0
+    ) -> Heard:
+        """Return the words in a piece; cancelling frees the thread within a few milliseconds.
+
+        Args:
+            samples: the piece.
+            workers: the threads for it.
+            draft: the tokens of most of it, if they are known.
+            tail: samples of silence to hear after it.
+        """
         loud, _, _ = loudness_db(samples)
         if loud < self.options.quietest_db:
-            return ""
-        unwanted = threading.Event()
+            return NOTHING
+        unwanted, piece = threading.Event(), np.pad(samples, (0, tail))
         try:
             with anyio.fail_after(PATIENCE):
-                text = await workers.run(
-                    lambda: self.model.transcribe(samples, lambda: not unwanted.is_set())
+                heard = await workers.run(
+                    lambda: self.model.transcribe(piece, lambda: not unwanted.is_set(), draft)
                 )
         except TimeoutError:
             raise Transient(STAGE, f"no transcript after {PATIENCE:.0f} s") from None
         finally:
             unwanted.set()
-        return "" if invented(text, samples) else text
+        return NOTHING if invented(heard.text, samples) else heard
 
 
 class _Call:
@@ -153,7 +170,8 @@ class _Call:
     async def _final(self, utterance: Utterance, at: int) -> None:
         covered = min(at, utterance.end)
         if utterance.last is None or utterance.last[0] != covered:
-            utterance.last = covered, await self._words(utterance, at, self._engine.finals)
+            words = await self._words(utterance, at, self._engine.finals, TAIL)
+            utterance.last = covered, words
         text = utterance.last[1]
         final = Transcript(utterance.number, text, at, final=True, stable=len(text))
         await self._sink.send(final)
@@ -175,19 +193,31 @@ class _Call:
                         Transcript(utterance.number, shown, upto, stable=stable)
                     )
 
-    async def _words(self, utterance: Utterance, upto: int, workers: Workers) -> str:
-        """Return all words of an utterance; what is too long to hear at once is cut for good."""
+    async def _words(
+        self, utterance: Utterance, upto: int, workers: Workers, tail: int = 0
+    ) -> str:
+        """Return all words of an utterance; what is too long to hear at once is cut for good.
+
+        Args:
+            utterance: what was said.
+            upto: position up to which.
+            workers: the threads for it.
+            tail: samples of silence to hear after it.
+        """
         longest = samples_in(self._options.longest_ms)
         while upto - utterance.start > longest:
             start = utterance.start
             piece = utterance.upto(start + longest)
             cut = quiet_spot(piece)
-            text = await self._engine.text(piece[:cut], workers)
+            text = (await self._engine.heard(piece[:cut], workers)).text
             if utterance.start == start:
                 utterance.head.append(text)
                 utterance.forget(start + cut)
-        rest = await self._engine.text(utterance.upto(upto), workers)
-        return " ".join(text for text in (*utterance.head, rest) if text)
+        start, piece = utterance.start, utterance.upto(upto)
+        rest = await self._engine.heard(piece, workers, utterance.draft, tail)
+        if utterance.start == start:
+            utterance.draft = rest.tokens
+        return " ".join(text for text in (*utterance.head, rest.text) if text)
 
 
 class MoonshineAsr:

@@ -37,6 +37,7 @@ class Utterance:
         start: position of the first sample that is still kept.
         head: the words of what is no longer kept.
         promises: what partials have promised.
+        draft: the tokens that the newest transcript of what is kept was made of.
         last: the text of the last final and the position it covers.
         lost: samples that had to go because the recogniser did not keep up; the oldest go.
     """
@@ -45,6 +46,7 @@ class Utterance:
         self.number, self.start, self._most = number, start, most
         self.head: list[str] = []
         self.promises = Agreement()
+        self.draft: list[int] = []
         self.last: tuple[int, str] | None = None
         self.lost = 0
         self._pieces: list[Samples] = []
@@ -73,6 +75,7 @@ class Utterance:
         """Let go of what lies before a position."""
         rest = self.upto(self.end)[max(position - self.start, 0) :]
         self.start, self._pieces, self._length = self.end - len(rest), [rest], len(rest)
+        self.draft = []
 
 
 def quiet_spot(samples: Samples) -> int:
