@@ -16,15 +16,7 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class AskFinal:
-    """Ask ASR for a final."""
-
-    utterance: int
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class AskOpinion:
-    """Ask the turn detector for its opinion of a pause."""
+    """Ask ASR for a final, and the turn detector for its opinion."""
 
     utterance: int
     at: int
@@ -88,5 +80,4 @@ class Interrupt:
     speech_start: int | None  # position of the first sample of the interruption; none: typed
 
 
-Asking: TypeAlias = AskFinal | AskOpinion
-Action: TypeAlias = Open | Asking | Close | Prepare | Release | Drop | Hold | GoOn | Interrupt
+Action: TypeAlias = Open | AskFinal | Close | Prepare | Release | Drop | Hold | GoOn | Interrupt

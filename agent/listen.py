@@ -21,7 +21,6 @@ from agent.company import Voices
 from agent.decisions import (
     Action,
     AskFinal,
-    AskOpinion,
     Close,
     Drop,
     GoOn,
@@ -149,8 +148,6 @@ class Ears:
                     self._do_open(action)
                 case AskFinal():
                     self._do_ask(action)
-                case AskOpinion():
-                    self._do_ask_opinion(action)
                 case Close():
                     self._do_close(action)
                 case Release():
@@ -179,8 +176,6 @@ class Ears:
     def _do_ask(self, action: AskFinal) -> None:
         self._asked = action.at
         self._tell(Pause(action.utterance, action.at))
-
-    def _do_ask_opinion(self, action: AskOpinion) -> None:
         context = PauseContext(
             self.utterance_audio(), self._text, self.profile.language, action.silence
         )
@@ -217,7 +212,7 @@ class Ears:
         start = action.speech_start
         self.replies.interrupt(action, None if start is None else self.line.spoken_at(start))
 
-    async def _judge(self, action: AskOpinion, context: PauseContext) -> None:
+    async def _judge(self, action: AskFinal, context: PauseContext) -> None:
         complete = 0.5
         with anyio.move_on_after(JUDGE_S) as scope:
             try:

@@ -4,9 +4,8 @@ Everything that happens in a call is told to ``Turns`` as an event, and it answe
 to be done. Time is the position in the caller's audio, which never stops while the call lasts.
 
 An utterance opens when speech begins, and closes at its endpoint (or when it was only noise).
-As soon as it is quiet the machine asks for the final transcript, and, once the VAD believes in
-the pause, for the turn detector's opinion; the reply may be prepared on that guess. The endpoint
-releases it; speech drops it.
+As soon as it is quiet the machine asks for the final transcript and the turn detector's opinion;
+the reply may be prepared on that guess. The endpoint releases it; speech drops it.
 While a reply plays, sound holds it and confirmed speech interrupts it.
 """
 
@@ -15,23 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from agent.decisions import (
-    Action,
-    AskFinal,
-    AskOpinion,
-    Close,
-    Drop,
-    GoOn,
-    Hold,
-    Interrupt,
-    Open,
-    Prepare,
-    Release,
-)
+from agent.decisions import Action, Close, GoOn, Hold, Interrupt, Open, Prepare, Release
 from agent.endpoint import Evidence, patience_ms
 from agent.interrupt import KNOCK_MS, SURE
 from agent.turn_settings import TurnSettings
-from agent.turn_state import LATEST_VAD, RISING, Replying, Tries, Utterance
+from agent.turn_state import LATEST_VAD, RISING, Levels, Prepared, Replying, Utterance
 from stages.audio import milliseconds_in, samples_in
 from stages.events import Transcript
 
@@ -39,8 +26,8 @@ FINAL_DEADLINE_MS = 4_000
 """After an endpoint, how long words are waited for; then the turn is given up."""
 NOISE_MS = 250
 """Silence after which sound that held a reply, and brought no words, was noise."""
-OPINION_MS = 64
-"""Silence that a turn detector hears of a pause, at least: a shorter one tells it less."""
+DIP_MS = 96
+"""Quiet inside a word is mostly shorter, as before the sound of a "t"."""
 REMEMBERED_PAUSES = 12
 
 
@@ -65,15 +52,13 @@ class Turns:
     answers_known: bool = False
     yields_to_known: bool = False
     unheard: Callable[[int], bool] = lambda reply: False
-    _position: int = 0
-    _loud: int | None = None  # position after the last loud sample; none: nobody listens for it
+    _levels: Levels = field(default_factory=Levels)
     _run_start: int | None = None  # where the present run of speech frames began
     _held_at: int = 0  # position of the last hold
     _sure: int = 0  # samples of sure speech since the utterance (or the run before it) began
     _utterance: Utterance | None = None
     _utterances: int = 0
-    _prepared: Replying | None = None
-    _tries: Tries = field(default_factory=Tries)
+    _prepared: Prepared = field(default_factory=Prepared)
     _speaking: Replying | None = None
     _carried: str = ""  # words of a turn whose reply was never heard
     _spent: int = 0  # position up to which the audio belongs to utterances that are over
@@ -96,11 +81,9 @@ class Turns:
             loud: the position after its last loud sample, where one knows; a VAD takes a while
                 to believe in silence, and the silence counts from there.
         """
-        self._position = end
+        self._levels.hear(end, loud)
         if self._gone:
             return []
-        if loud is not None:
-            self._loud = loud
         floor = self.settings.threshold if self._run_start is None else self.settings.release
         if self._run_start is None and self._utterance is None:
             self._sure = 0
@@ -126,12 +109,12 @@ class Turns:
         actions = self._maybe_interrupt(text)
         if utterance.ended_at is not None:
             return actions + self._finish(utterance, utterance.ended_at)
-        return actions + self._prepare(utterance)
+        return actions + self._guess(utterance)
 
     def judged(self, utterance: int, at: int, complete: float) -> None:
         """Hear the turn detector's opinion of the pause that was asked about at ``at``."""
         now = self._utterance
-        if now is not None and now.number == utterance and now.opinion_at == at:
+        if now is not None and now.number == utterance and now.asked_at == at:
             now.complete = complete
 
     def identified(self, utterance: int, known: bool) -> list[Action]:
@@ -155,7 +138,7 @@ class Turns:
     def audible(self, reply: int) -> None:
         """Hear that a reply's first sample went out."""
         if self._speaking is not None and self._speaking.reply == reply:
-            self._speaking.audible_at = self._position
+            self._speaking.audible_at = self._levels.position
 
     def over(self, reply: int) -> None:
         """Hear that a released reply has ended by itself."""
@@ -167,16 +150,17 @@ class Turns:
         text = text.strip()
         if not text or self._gone:
             return []
-        actions = self._drop() + self._interrupt(None)
+        actions = self._prepared.drop() + self._interrupt(None)
         if self._utterance is not None:
-            actions.append(self._close(self._utterance, self._position))
+            actions.append(self._close(self._utterance, self._levels.position))
         if self._carried:  # it stays a turn of its own, without an answer
             self.turn += 1
         return [*actions, self._release(text, None, None)]
 
     def hang_up(self) -> None:
         """Hear that the caller is gone: from now on nothing is decided."""
-        self._gone, self._utterance, self._speaking, self._prepared = True, None, None, None
+        self._gone, self._utterance, self._speaking = True, None, None
+        self._prepared.take()
 
     @property
     def busy(self) -> bool:
@@ -201,40 +185,24 @@ class Turns:
             return self._open(self._run_start, end)
         if utterance.silent:
             actions = self._resume(utterance)
-            utterance.last_speech = self._heard_upto(end)
+            utterance.last_speech = self._levels.speech_upto
         return actions + self._over_reply(utterance, end) + self._too_long(utterance, end)
 
     def _goes_on(self, utterance: Utterance, end: int) -> list[Action]:
         """Take in a frame of speech; if nothing was loud for a moment, ask for words already.
 
         A VAD takes up to ``LATEST_VAD`` to believe in silence, and most of that goes by before
-        there are words. If it was a dip inside a word, or what goes on is soft, they are asked
-        for once more at the pause.
+        there are words. What is loud again was a dip inside a word: they are asked for anew.
         """
-        hush = self._hush(end)
-        actions: list[Action] = []
-        if utterance.asked_at is not None and not hush:
-            utterance.take_back()
-            actions = self._drop()
-        if utterance.asked_at is None:
-            utterance.last_speech = self._heard_upto(end)
-            if hush:
-                utterance.asked_at = end
-                actions.append(AskFinal(utterance.number, end))
-        return actions
-
-    def _hush(self, end: int) -> bool:
-        """Tell whether it is quiet, though the VAD may not believe it yet."""
         pause = samples_in(self.settings.pause_ms)
-        return self._loud is not None and pause <= end - self._loud <= LATEST_VAD
-
-    def _heard_upto(self, end: int) -> int:
-        """Return where speech, in a frame of it that ends there, was last loud."""
-        return end if self._loud is None else max(self._loud, end - LATEST_VAD)
+        actions = self._prepared.drop() if utterance.go_on(self._levels, pause) else []
+        if utterance.asked_at is None and pause <= self._levels.quiet <= LATEST_VAD:
+            actions.append(utterance.ask(end, self._levels.quiet))
+        return actions + self._guess(utterance)
 
     def _open(self, start: int, end: int) -> list[Action]:
         self._utterances += 1
-        self._utterance = Utterance(self._utterances, start, self._heard_upto(end))
+        self._utterance = Utterance(self._utterances, start, self._levels.speech_upto)
         begin = max(self._spent, start - samples_in(self.settings.pre_roll_ms))
         return [Open(self._utterances, begin), *self._over_reply(self._utterance, end)]
 
@@ -244,14 +212,13 @@ class Turns:
         self._pauses.append(milliseconds_in(self._run_start - utterance.last_speech))
         del self._pauses[:-REMEMBERED_PAUSES]
         utterance.resume(self._run_start)
-        return self._drop()
+        return self._prepared.drop()
 
     def _too_long(self, utterance: Utterance, end: int) -> list[Action]:
         if utterance.silent or end - utterance.start < samples_in(self.settings.longest_ms):
             return []
-        utterance.silent, utterance.asked_at, utterance.ended_at = True, end, end
-        utterance.forced = True
-        return [AskFinal(utterance.number, end)]
+        utterance.silent, utterance.ended_at, utterance.forced = True, end, True
+        return [utterance.ask(end, 0)]
 
     # --- silence ----------------------------------------------------------------------------
 
@@ -274,14 +241,12 @@ class Turns:
     def _pause(self, utterance: Utterance, end: int, silence: int) -> list[Action]:
         """Ask for words and an opinion, once a pause."""
         actions: list[Action] = []
+        if not utterance.silent and utterance.soft_since_asked:
+            utterance.take_back()
         utterance.silent = True
         if utterance.asked_at is None:
-            utterance.asked_at = end
-            actions = [AskFinal(utterance.number, end)]
-        if utterance.opinion_at is None and silence >= samples_in(OPINION_MS):
-            utterance.opinion_at = end
-            actions.append(AskOpinion(utterance.number, end, silence))
-        return actions
+            actions = [utterance.ask(end, silence)]
+        return actions + self._guess(utterance)
 
     def _patience(self, utterance: Utterance) -> float:
         return self.patience(self.settings, utterance.evidence(self._pauses))
@@ -294,8 +259,9 @@ class Turns:
 
     def _dismiss(self, utterance: Utterance) -> list[Action]:
         if not self._carried and self._speaking is None:
-            self._tries.forget()
-        return [*self._drop(), *self._go_on(), self._close(utterance, utterance.last_speech)]
+            self._prepared.tries.forget()
+        dropped = self._prepared.drop()
+        return [*dropped, *self._go_on(), self._close(utterance, utterance.last_speech)]
 
     def _close(self, utterance: Utterance, upto: int) -> Close:
         """End the utterance; no other one shall have its audio up to there."""
@@ -339,26 +305,34 @@ class Turns:
         """Return the whole of the turn with these words as its newest piece."""
         return f"{self._carried} {text}".strip()
 
+    def _guess(self, utterance: Utterance) -> list[Action]:
+        """Prepare the reply to the words of a pause, once it is longer than dips are."""
+        listens = self._levels.loud is not None
+        pause = self._levels.quiet >= samples_in(DIP_MS) if listens else utterance.silent
+        if utterance.text is None or utterance.guessed or not pause:
+            return []
+        utterance.guessed = True
+        return self._prepare(utterance)
+
     def _prepare(self, utterance: Utterance) -> list[Action]:
         said = self.said_with(utterance.text or "")
         stranger = self.answers_known and utterance.known is False
         if not said or stranger or not self.settings.speculate or self._speaking is not None:
             return []
-        if self._prepared is not None and self._prepared.text == said:
+        if self._prepared.answers(said):
             return []
-        actions = self._drop()
-        if not self._tries.one_more(self.turn, self.settings.tries):
+        actions = self._prepared.drop()
+        if not self._prepared.tries.one_more(self.turn, self.settings.tries):
             return actions
-        self._prepared = Replying(self._next_reply(), self.turn, said)
-        return [*actions, Prepare(self._prepared.reply, self.turn, said)]
+        self._prepared.now = Replying(self._next_reply(), self.turn, said)
+        return [*actions, Prepare(self._prepared.now.reply, self.turn, said)]
 
     def _release(self, text: str, speech_end: int | None, endpoint: int | None) -> Release:
-        prepared = self._prepared
-        if prepared is not None and prepared.text == text:
-            action = Release(prepared.reply, self.turn, text, True, speech_end, endpoint)
-        else:
-            action = Release(self._next_reply(), self.turn, text, False, speech_end, endpoint)
-        self._prepared, self._carried = None, ""
+        ready = self._prepared.answers(text)
+        prepared = self._prepared.take()
+        reply = prepared.reply if ready and prepared is not None else self._next_reply()
+        action = Release(reply, self.turn, text, ready, speech_end, endpoint)
+        self._carried = ""
         self._speaking = Replying(action.reply, action.turn, text)
         if text:
             self.turn += 1
@@ -368,12 +342,6 @@ class Turns:
     def _next_reply(self) -> int:
         self.reply += 1
         return self.reply - 1
-
-    def _drop(self) -> list[Action]:
-        if self._prepared is None:
-            return []
-        reply, self._prepared = self._prepared.reply, None
-        return [Drop(reply)]
 
     # --- barge-in ---------------------------------------------------------------------------
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from agent.decisions import Action, AskFinal, Drop
 from agent.endpoint import Evidence, same_words
 from agent.interrupt import ORDER_MS, is_backchannel, is_hum, is_order
 from stages.audio import samples_in
@@ -29,6 +30,30 @@ class Before:
 
 
 @dataclass(slots=True)
+class Levels:
+    """Where the caller was last loud, if anybody listens for that."""
+
+    position: int = 0  # up to which was listened
+    loud: int | None = None  # position after the last loud sample; none: nobody listens for it
+
+    def hear(self, end: int, loud: int | None) -> None:
+        """Take in a frame."""
+        self.position = end
+        if loud is not None:
+            self.loud = loud
+
+    @property
+    def quiet(self) -> int:
+        """Samples since; none where nobody listens for it."""
+        return 0 if self.loud is None else self.position - self.loud
+
+    @property
+    def speech_upto(self) -> int:
+        """Position up to which speech, in a frame of it, was loud; soft speech counts late."""
+        return self.position if self.loud is None else self.position - min(self.quiet, LATEST_VAD)
+
+
+@dataclass(slots=True)
 class Utterance:
     """What the caller is saying."""
 
@@ -37,9 +62,9 @@ class Utterance:
     last_speech: int  # position after the last speech
     silent: bool = False  # a pause is on
     asked_at: int | None = None  # the pause's AskFinal
-    opinion_at: int | None = None  # the pause's AskOpinion
     text: str | None = None  # the final for it
     stale: bool = False  # … are those of an earlier pause: how they end says nothing of this one
+    guessed: bool = False  # … were enough to prepare a reply, or too much
     complete: float | None = None
     endpoint: bool = False  # by the recogniser's own rules it is over
     ended_at: int | None = None  # the endpoint was decided, words are awaited
@@ -65,6 +90,11 @@ class Utterance:
         return before or not rising
 
     @property
+    def soft_since_asked(self) -> bool:
+        """Whether speech went on, too soft to be loud, after words were asked for."""
+        return self.asked_at is not None and self.last_speech > self.asked_at
+
+    @property
     def spent(self) -> int:
         """Position up to which no later utterance shall have the audio."""
         return max(self.last_speech, self.noise_upto)
@@ -73,12 +103,27 @@ class Utterance:
         """Take the pause back: there is sound again."""
         self.before = None if self.text is None else Before(self.text, self.last_speech)
         self.silent, self.ended_at, self.resumed_at, self.burst = False, None, start, False
-        self.opinion_at, self.complete, self.endpoint = None, None, False
+        self.endpoint = False
         self.take_back()
 
+    def go_on(self, levels: Levels, pause: int) -> bool:
+        """Take in a frame of speech; tell whether it is loud again after an early question."""
+        loud_again = self.asked_at is not None and levels.quiet < pause
+        if loud_again:
+            self.take_back()
+        if self.asked_at is None or levels.quiet > LATEST_VAD:
+            self.last_speech = levels.speech_upto
+        return loud_again
+
+    def ask(self, at: int, silence: int) -> AskFinal:
+        """Ask for words and an opinion."""
+        self.asked_at = at
+        return AskFinal(self.number, at, silence)
+
     def take_back(self) -> None:
-        """Take back that words were asked for."""
-        self.asked_at, self.text, self.stale = None, None, False
+        """Take back that words and an opinion were asked for."""
+        self.asked_at, self.text, self.complete = None, None, None
+        self.stale = self.guessed = False
 
     def hear(self, text: str, over_reply: bool) -> tuple[str, bool]:
         """Take the words up to this pause.
@@ -159,3 +204,25 @@ class Tries:
     def forget(self) -> None:
         """Let what is said next have all of them: what was said was no turn."""
         self.turn = 0
+
+
+@dataclass(slots=True)
+class Prepared:
+    """The reply that is prepared for a turn, if there is one."""
+
+    now: Replying | None = None
+    tries: Tries = field(default_factory=Tries)
+
+    def answers(self, text: str) -> bool:
+        """Tell whether it is the reply to these words."""
+        return self.now is not None and self.now.text == text
+
+    def take(self) -> Replying | None:
+        """Give it away."""
+        now, self.now = self.now, None
+        return now
+
+    def drop(self) -> list[Action]:
+        """Throw it away."""
+        dropped = self.take()
+        return [] if dropped is None else [Drop(dropped.reply)]

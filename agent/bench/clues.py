@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from agent.bench.pauses import Case
 from agent.bench.taking import Opinions, Taking
-from agent.decisions import AskOpinion
+from agent.decisions import AskFinal
 from agent.endpoint import PAUSE_MS, Clues, Evidence, clues, doubt
 from agent.turn import Turns
 from agent.turn_settings import TurnSettings
@@ -61,7 +61,7 @@ class _Listening(Taking):
     """Ends no turn, and notes what is known at every pause."""
 
     pauses: list[Heard] = field(default_factory=list)
-    _asked: AskOpinion | None = None
+    _asked: AskFinal | None = None
 
     def patience(self, settings: TurnSettings, evidence: Evidence) -> float:
         """Note what is known in this frame of the pause; wait on."""
@@ -74,10 +74,10 @@ class _Listening(Taking):
                 self._asked = None
         return NEVER_MS
 
-    async def ask_opinion(self, action: AskOpinion) -> None:
+    async def ask(self, action: AskFinal) -> None:
         """Ask once a pause, and once after the end."""
         self._asked = action if not any(one.end for one in self.pauses) else None
-        await super().ask_opinion(action)
+        await super().ask(action)
 
 
 async def listen(cases: Sequence[Case], opinions: Opinions) -> list[Heard]:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.bench.pauses import Case
-from agent.decisions import Action, AskFinal, AskOpinion, Open, Release
+from agent.decisions import Action, AskFinal, Open, Release
 from agent.edge import Edge
 from agent.endpoint import Evidence
 from agent.engines import Stages
@@ -211,32 +211,26 @@ class Taking:
                     self._start = action.start
                 case AskFinal():
                     await self.ask(action)
-                case AskOpinion():
-                    await self.ask_opinion(action)
                 case Release():
                     self._released(action, now)
                 case _:
                     pass
 
     async def ask(self, action: AskFinal) -> None:
-        """Let the words come when they would in a call."""
+        """Let the words and the opinion come when they would in a call."""
         at = action.at
         text = await self.opinions.words(self.case, self._start, at)
+        sure = await self.opinions.opinion(self.case, self._start, at)
         heard = milliseconds_in(at - self._start) / 1000
         heard -= CUT_S * max(0, math.ceil((heard - HEARD_S) / CUT_S))
         words = Transcript(action.utterance, text, at, final=True, stable=len(text))
         final = at + samples_in(FINAL_MS + FINAL_MS_PER_S * heard)
-        self._coming.append((final, lambda: self.turns.transcript(words)))
-
-    async def ask_opinion(self, action: AskOpinion) -> None:
-        """Let the turn detector's opinion come when it would in a call."""
-        at = action.at
-        sure = await self.opinions.opinion(self.case, self._start, at)
 
         def judged() -> list[Action]:
             self.turns.judged(action.utterance, at, sure)
             return []
 
+        self._coming.append((final, lambda: self.turns.transcript(words)))
         self._coming.append((at + samples_in(JUDGE_MS), judged))
 
     def _released(self, action: Release, now: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from anyio import to_thread
 
-from stages.audio import silence
+from stages.audio import samples_in, silence
 from stages.contracts import Options, Plugin, Turn
 from stages.errors import Transient
 from stages.events import SAMPLE_RATE, PauseContext, Samples
@@ -28,6 +28,10 @@ HEARD = 8 * SAMPLE_RATE
 
 WINDOW, HOP, BANDS = 400, 160, 80
 """Samples of a spectrum, samples between two, and bands on the mel scale, as Whisper has them."""
+
+TAIL = samples_in(50)
+"""Silence that it hears after a pause of any length. Asked 48 ms after the last sound, it tells
+pauses from ends as well with it as 100 ms later without (AUC 0.63 and 0.61)."""
 
 PATIENCE = 2.0
 """Seconds; a later judgement would be of no use to anybody."""
@@ -98,9 +102,10 @@ class SmartTurn:
         Raises:
             Transient: the machine is so busy that it took longer than 2 s.
         """
+        heard = np.concatenate((pause.audio, silence(TAIL)))
         try:
             with anyio.fail_after(PATIENCE):
-                return await self._workers.run(lambda: self.listen(pause.audio))
+                return await self._workers.run(lambda: self.listen(heard))
         except TimeoutError:
             raise Transient(STAGE, f"no judgement after {PATIENCE:.0f} s") from None
 

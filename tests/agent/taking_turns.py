@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 from agent.decisions import (
     Action,
     AskFinal,
-    AskOpinion,
     Close,
     Drop,
     GoOn,
@@ -85,7 +84,7 @@ class Floor:
         return self.note(self.turns.transcript(words))
 
     def judge(self, complete: float) -> None:
-        ask = self.last(AskOpinion)
+        ask = self.last(AskFinal)
         self.turns.judged(ask.utterance, ask.at, complete)
 
     def write(self, text: str) -> list[Action]:
@@ -141,7 +140,7 @@ class Ledger:
                 assert action.utterance > self.opened
                 assert action.start >= self.spent
                 self.opened = self.open = action.utterance
-            case AskFinal() | AskOpinion():
+            case AskFinal():
                 assert self.open == action.utterance
             case Close():
                 assert self.open == action.utterance

@@ -6,7 +6,6 @@ import pytest
 
 from agent.decisions import (
     AskFinal,
-    AskOpinion,
     Close,
     Interrupt,
     Open,
@@ -33,7 +32,7 @@ def test_a_turn_is_heard_guessed_and_answered(floor: Floor) -> None:
     start = floor.position
     assert kinds(floor.speak(1000)) == ["Open"]
     end = floor.position
-    assert kinds(floor.be_silent(140)) == ["AskFinal", "AskOpinion"]
+    assert kinds(floor.be_silent(140)) == ["AskFinal"]
     assert kinds(floor.final("What time is it?")) == ["Prepare"]
     floor.judge(1.0)
     close, release = floor.be_silent(300)
@@ -90,7 +89,7 @@ def test_a_final_that_never_comes_is_given_up_after_the_deadline(floor: Floor) -
     floor.speak(500)
     end = floor.position
     floor.be_silent(QUICK.cap_ms + FINAL_DEADLINE_MS + 100)
-    assert kinds(floor.done) == ["Open", "AskFinal", "AskOpinion", "Close"]
+    assert kinds(floor.done) == ["Open", "AskFinal", "Close"]
     assert not floor.turns.busy
     assert floor.final("too late") == []
     assert milliseconds_in(floor.position - end) < 6000
@@ -143,7 +142,7 @@ def test_a_sentence_that_hangs_waits_for_the_cap(floor: Floor) -> None:
 def test_an_opinion_about_an_older_pause_is_worth_nothing(floor: Floor) -> None:
     floor.speak(500)
     floor.be_silent(140)
-    old = floor.last(AskOpinion)
+    old = floor.last(AskFinal)
     floor.speak(200)
     floor.be_silent(140)
     floor.final("and so we went")

@@ -34,7 +34,7 @@ def test_a_cough_or_a_nod_over_a_reply_only_holds_it(floor: Floor, words: str) -
     floor.final(words)
     floor.judge(1.0)  # however complete it sounds
     floor.be_silent(NOISE_MS)
-    assert kinds(floor.done) == ["Hold", "Open", "AskFinal", "AskOpinion", "GoOn", "Close"]
+    assert kinds(floor.done) == ["Hold", "Open", "AskFinal", "GoOn", "Close"]
     assert floor.last(GoOn).reply == reply
 
 
@@ -77,7 +77,7 @@ def test_words_that_a_recogniser_hears_in_a_cough_do_not(floor: Floor) -> None:
     floor.be_silent(140)
     floor.final("Thank you for watching.")
     floor.be_silent(1000)
-    assert kinds(floor.done) == ["Hold", "Open", "AskFinal", "AskOpinion", "GoOn", "Close"]
+    assert kinds(floor.done) == ["Hold", "Open", "AskFinal", "GoOn", "Close"]
 
 
 def test_words_count_once_there_was_enough_speech_for_them(floor: Floor) -> None:
@@ -128,7 +128,7 @@ def test_a_character_that_is_not_interruptible_speaks_on() -> None:
     floor.be_silent(140)
     floor.final("Stop it now.")
     floor.be_silent(2000)
-    assert kinds(floor.done) == ["Open", "AskFinal", "AskOpinion", "Close"]
+    assert kinds(floor.done) == ["Open", "AskFinal", "Close"]
     floor.turns.over(reply)
     assert floor.turn("Thank you.").turn == 2
 
