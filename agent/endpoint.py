@@ -32,6 +32,10 @@ OPENINGS = _words("so well 那 那么 请问")
 GREETINGS = _words("hello hi hey 你好 您好 喂")
 """What opens a turn, and may be all of it: half way to the longest wait."""
 
+ASKED = 0.9
+"""A turn detector's probability from which "Hello?" is taken for the question whether anybody is
+there."""
+
 CALLING = _words("hey ok okay hello hi")
 """With a name after them they call somebody: "Hey Robin" is as good as one word alone."""
 
@@ -114,7 +118,7 @@ def patience_ms(settings: TurnSettings, evidence: Evidence) -> float:
         return float(settings.confident_ms)
     if evidence.text is not None and hangs(evidence.text):
         return float(settings.cap_ms)
-    if evidence.text is not None and _is_only(GREETINGS, evidence.text):
+    if evidence.text is not None and _only_greets(evidence.text, evidence.complete):
         return min(settings.cap_ms, (settings.doubtful_ms + settings.cap_ms) / 2)
     unsure = doubt(evidence)
     wait = settings.confident_ms + (settings.doubtful_ms - settings.confident_ms) * unsure
@@ -184,6 +188,15 @@ def _is_only(kind: frozenset[str], text: str) -> bool:
     """Tell whether a text has only words of a kind, and does not ask with them."""
     words = [one for one in _BREAKS.split(text.lower()) if one]
     return words != [] and kind.issuperset(words)
+
+
+def _only_greets(text: str, complete: float | None) -> bool:
+    """Tell whether a text is a greeting and no more; "Hello?" is more if it sounds like it.
+
+    Recognisers put that mark after a "Hello" that a name follows, too.
+    """
+    sounds_asked = complete is not None and complete >= ASKED
+    return _is_only(GREETINGS, text if sounds_asked else text.rstrip("?？"))
 
 
 def _hesitates(plain: str, words: list[str]) -> bool:

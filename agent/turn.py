@@ -307,9 +307,10 @@ class Turns:
 
     def _guess(self, utterance: Utterance) -> list[Action]:
         """Prepare the reply to the words of a pause, once it is longer than dips are."""
-        listens = self._levels.loud is not None
-        pause = self._levels.quiet >= samples_in(DIP_MS) if listens else utterance.silent
-        if utterance.text is None or utterance.guessed or not pause:
+        quiet = self._levels.quiet
+        if utterance.silent:  # where there is noise the level never falls
+            quiet = max(quiet, self._levels.position - utterance.last_speech)
+        if utterance.text is None or utterance.guessed or quiet < samples_in(DIP_MS):
             return []
         utterance.guessed = True
         return self._prepare(utterance)

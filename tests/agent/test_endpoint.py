@@ -66,6 +66,7 @@ def test_a_greeting_may_be_all_there_is_and_is_given_time(text: str) -> None:
 
 def test_a_hello_that_asks_whether_anybody_is_there_is_answered() -> None:
     assert wait(1.0, "Hello?") < BALANCED.doubtful_ms
+    assert wait(0.5, "Hello?") > BALANCED.doubtful_ms
 
 
 @pytest.mark.parametrize("text", ["But um, the train, um", "and then uh.", "我想要，嗯", "额"])

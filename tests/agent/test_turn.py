@@ -124,7 +124,7 @@ def test_who_goes_on_after_the_recogniser_heard_an_end_is_heard_out(floor: Floor
     floor.speak(500)
     floor.be_silent(QUICK.pause_ms + floor.frame_ms)
     floor.final("and then")
-    assert kinds(floor.be_silent(QUICK.doubtful_ms)) == []
+    assert "Release" not in kinds(floor.be_silent(QUICK.doubtful_ms))
     assert kinds(floor.be_silent(QUICK.cap_ms))[-1] == "Release"
 
 

@@ -70,3 +70,10 @@ def test_after_soft_speech_that_brought_words_the_reply_is_prepared_anew(levels:
     levels.hear(400, 0.95, loud=False)
     levels.hear(16, 0.05, loud=False)
     assert kinds(levels.final("I like to drink tea.")) == ["Drop", "Prepare"]
+
+
+def test_in_noise_that_is_as_loud_as_speech_a_guess_waits_for_the_vad_alone(levels: Floor) -> None:
+    levels.hear(16, 0.05, loud=True)
+    assert kinds(levels.hear(64, 0.05, loud=True)) == ["AskFinal"]
+    assert levels.final("What time is it?") == []
+    assert kinds(levels.hear(48, 0.05, loud=True)) == ["Prepare"]
