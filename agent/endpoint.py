@@ -74,6 +74,7 @@ DICTATED = 3
 _E_ZH = re.compile(r"(?:^|[\s,，。、])额+$")  # in 金额 and 余额 it is no hesitation
 _BREAKS = re.compile(r"[\s.…,，、\-—。!！]+")
 _DICTATED_ZH = re.compile(r"(?:[零〇一二两三四五六七八九幺]{3,}|(?<=[\u3400-\u9fff])\d{3,})$")
+_DICTATED_HYPHENS = re.compile(r"-\d(?:-\d)+$")  # "902-1-0" is how a recogniser may write them
 _TOKEN = re.compile(r"[\u3400-\u9fff]|[^\W\u3400-\u9fff](?:[\w'’](?<![\u3400-\u9fff]))*")
 
 
@@ -151,7 +152,7 @@ def dictating(text: str) -> bool:
     """Tell whether a number is being dictated: three digits or more at the end, one by one."""
     tail = _tokens(text)[-DICTATED:]
     said = len(tail) == DICTATED and all(_is_digit(one) for one in tail)
-    return said or bool(_DICTATED_ZH.search(text))
+    return said or bool(_DICTATED_ZH.search(text) or _DICTATED_HYPHENS.search(_plain(text)))
 
 
 def doubt(evidence: Evidence) -> float:

@@ -104,12 +104,12 @@ class History:
         """Return the messages of a request with these words as the caller's last."""
         past = [entry for entry in self._exchanges if entry.turn != turn]
         kept = _newest(past, LONGEST - len(text))
-        return (*self.opening, *_messages([*kept, _Exchange(turn, text)]))
+        return (*self.opening, *_messages([*kept, _Exchange(turn, as_sentence(text))]))
 
     def user(self, turn: int, text: str) -> None:
         """Remember the caller's words; words of the same turn replace the earlier ones."""
         self._exchanges = [entry for entry in self._exchanges if entry.turn != turn]
-        self._exchanges.append(_Exchange(turn, text))
+        self._exchanges.append(_Exchange(turn, as_sentence(text)))
         self._forget()
 
     def reply(self, turn: int, text: str) -> None:
@@ -135,6 +135,18 @@ class History:
 
     def __iter__(self) -> Iterator[Message]:
         return iter(_messages(self._exchanges))
+
+
+def as_sentence(text: str) -> str:
+    """Return words for an LLM: what it is to answer does not end in a comma.
+
+    Recognisers end a transcript in one as they please, and a partial that differs from the final
+    in nothing else has been read already.
+    """
+    said = text.rstrip(" ,，、;；")
+    if said == text or not said:
+        return text
+    return said + ("。" if "\u3400" <= said[-1] <= "\u9fff" else ".")
 
 
 def _newest(exchanges: Sequence[_Exchange], room: int) -> list[_Exchange]:

@@ -29,7 +29,7 @@ class TurnSettings(BaseModel):
     cap_ms: int = Field(1500, ge=200, le=15000, description="of silence that ends any turn")
     longest_ms: int = Field(30_000, ge=2000, le=120_000, description="of one utterance, at most")
     speculate: bool = Field(True, description="prepare the reply at the first pause")
-    tries: int = Field(5, ge=1, le=10, description="prepared replies a turn, at most")
+    tries: int = Field(8, ge=1, le=10, description="prepared replies a turn, at most")
     guess_tokens: int = Field(48, ge=1, le=1000, description="read for a prepared one, at most")
     hold_ms: int = Field(32, ge=0, le=1000, description="of speech before the reply is held")
     words_ms: int = Field(250, ge=0, le=3000, description="of sure speech before words end it")

@@ -177,10 +177,12 @@ def test_it_does_not_hang(text: str) -> None:
 
 def test_digits_are_dictated_in_both_languages() -> None:
     assert dictating("it is double seven one")
+    assert dictating("1-0-0-0-1. 902-1-0.")
     assert dictating("零七八")
     assert dictating("我的电话是138")
     assert not dictating("in the year 2026")
     assert not dictating("It is 33-4692.")
+    assert not dictating("The score was 3-2.")
     assert not dictating("at five thirty")
     assert not dictating("一百二十")
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.history import LONGEST, History, Span, heard
+from agent.history import LONGEST, History, Span, as_sentence, heard
 from stages.events import Message, Word
 
 SYSTEM = Message("system", "You are kind.")
@@ -117,6 +117,18 @@ def test_words_that_got_no_answer_are_joined_to_the_next() -> None:
     history.user(2, "Anybody?")
     assert history.request(3, "Please.") == (SYSTEM, Message("user", "Hello? Anybody? Please."))
     assert list(history) == [Message("user", "Hello? Anybody?")]
+
+
+def test_the_comma_that_a_transcript_ends_in_is_a_full_stop_to_the_llm() -> None:
+    history = History((SYSTEM,))
+    asked = Message("user", "Ten of clubs.")
+    assert history.request(1, "Ten of clubs,") == history.request(1, "Ten of clubs.")
+    history.user(1, "Ten of clubs,")
+    assert list(history) == [asked]
+    assert as_sentence("梅花十，") == "梅花十。"
+    assert as_sentence("Is it?") == "Is it?"
+    assert as_sentence("two thirty") == "two thirty"
+    assert as_sentence(",") == ","
 
 
 def test_a_turn_that_grew_replaces_its_first_piece() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from stages.asr.moonshine.agreement import Agreement
 from stages.audio import level, samples_in, silence
@@ -19,14 +20,19 @@ FLAT_DB, LOW_DB = 4.0, 12.0
 """The loud and the quiet of a hum or a fan are no further apart than the first; in speech they
 are further apart than the second."""
 
+DEAD_DB = -70.0
+"""A line without a microphone, or one that is turned off, is below."""
+
 BARELY = samples_in(200)
 """Speech lasts longer than this, all in all; a click does not."""
 
 _NOTHING = "You"
 """What the model writes for silence; said by a person it comes with a full stop."""
 
-_DOUBTFUL = frozenset({"you", "thank you", "bye", "oh", "uh", "so", "the"})
-"""What it often writes for noise, and people say, too."""
+_DOUBTFUL = frozenset(
+    {"you", "thank you", "bye", "oh", "uh", "so", "the", "mm", "hmm", "mm-hmm"}
+)
+"""What it often writes for noise, and people say, too: hums if silence follows the noise."""
 
 
 class Utterance:
@@ -92,20 +98,32 @@ def loudness_db(samples: Samples) -> tuple[float, float, int]:
     Returns:
         dBFS of the loudest 20 ms, dBFS of the quietest tenth, samples within 15 dB of the loudest.
     """
-    whole = len(samples) - len(samples) % _STEP
-    if not whole:
+    levels = _levels(samples)
+    if not len(levels):
         return -math.inf, -math.inf, 0
-    steps = np.square(samples[:whole]).reshape(-1, _STEP).mean(axis=1)
-    levels = 10 * np.log10(np.maximum(steps, 1e-12))
     loudest = float(levels.max())
     return loudest, float(np.quantile(levels, 0.1)), int((levels > loudest - 15).sum()) * _STEP
+
+
+def _levels(samples: Samples) -> npt.NDArray[np.float32]:
+    """Return the dBFS of every 20 ms."""
+    whole = len(samples) - len(samples) % _STEP
+    steps = np.square(samples[:whole]).reshape(-1, _STEP).mean(axis=1)
+    levels: npt.NDArray[np.float32] = 10 * np.log10(np.maximum(steps, 1e-12))
+    return levels
+
+
+def _sounding(samples: Samples) -> Samples:
+    """Leave out the dead line before and after a sound: no room is as quiet as that."""
+    (alive,) = np.nonzero(_levels(samples) > DEAD_DB)
+    return samples[alive[0] * _STEP : (alive[-1] + 1) * _STEP] if len(alive) else samples
 
 
 def invented(text: str, samples: Samples) -> bool:
     """Return whether a text is what the model writes for a noise rather than for words."""
     if text == _NOTHING or not any(c.isascii() and c.isalnum() for c in text):
         return True  # the latter: notes of music, and scripts that English is not written in
-    loud, quiet, long = loudness_db(samples)
+    loud, quiet, long = loudness_db(_sounding(samples))
     if text.strip(" .,!?…").casefold() in _DOUBTFUL:
-        return loud - quiet < LOW_DB or long < BARELY
+        return loud - quiet < LOW_DB or long <= BARELY
     return loud - quiet < FLAT_DB

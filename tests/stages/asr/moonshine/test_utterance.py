@@ -45,10 +45,17 @@ def test_words_for_a_hum_or_a_click_are_invented() -> None:
     click[10_000:10_100] = 0.5
     assert invented("The first is the", hum)
     assert invented("Thank you.", click)
+    assert invented("Mm-Hmm", hum)
     assert invented("You", babble(2))
     assert invented("♪♪", babble(2))
     assert not invented("Thank you.", babble(2))
     assert not invented("Turn on the lamp.", babble(2))
+
+
+def test_a_microphone_that_is_turned_on_in_a_noisy_room_says_nothing() -> None:
+    noise = np.random.default_rng(1).normal(0, 0.02, 8000).astype(np.float32)
+    assert invented("Mm-Hmm", np.concatenate((silence(16000), noise)))
+    assert not invented("Mm-Hmm", np.concatenate((silence(16000), babble(1))))
 
 
 def test_a_loop_is_noticed_and_an_insistent_caller_is_not() -> None:
