@@ -12,7 +12,7 @@ from stages.contracts import Foresight, Llm
 from stages.errors import StageError
 from stages.events import Message
 
-READINGS = 8
+READINGS = 40
 """A turn, at most: who speaks for a minute is read to when they pause."""
 READING_S = 20.0
 """Longest reading; it is given up then, and the reply reads what is left."""

@@ -37,7 +37,7 @@ from stages.events import (
 
 Patience = Callable[[TurnSettings, Evidence], float]
 
-FINAL_MS, FINAL_MS_PER_S, JUDGE_MS = 35.0, 25.0, 45.0
+FINAL_MS, FINAL_MS_PER_S, JUDGE_MS = 23.0, 13.0, 60.0
 """After a pause is noticed: a final comes so late, and so much later a second of speech; an
 opinion so late. Medians of calls on two shared cores."""
 HEARD_S, CUT_S = 15.0, 10.0

@@ -46,9 +46,10 @@ FIRST_PARTIAL = samples_in(500)
 """Before that the model guesses wildly."""
 
 TAIL = samples_in(64)
-"""Silence that a final hears after a pause of any length. Without it the last word is often
-misheard: over 41 recordings cut 32 ms after their last sound, 68 words of 367 were wrong, cut
-after 64 ms 60, and with this silence appended to the former 57."""
+"""Silence that is heard after every piece. Without it the last word is often misheard: over 41
+recordings cut 32 ms after their last sound, 68 words of 367 were wrong, cut after 64 ms 60, and
+with this silence appended to the former 57. Of partials that end in the last 130 ms of speech, 81 %
+instead of 64 % say what the final says."""
 
 NOTHING = Heard("", [])
 
@@ -79,7 +80,7 @@ class _Engine:
     finals: Workers = field(default_factory=lambda: Workers(max(2, os.cpu_count() or 1)))
 
     async def heard(
-        self, samples: Samples, workers: Workers, draft: Sequence[int] = (), tail: int = 0
+        self, samples: Samples, workers: Workers, draft: Sequence[int] = ()
     ) -> Heard:
         """Return the words in a piece; cancelling frees the thread within a few milliseconds.
 
@@ -87,12 +88,11 @@ class _Engine:
             samples: the piece.
             workers: the threads for it.
             draft: the tokens of most of it, if they are known.
-            tail: samples of silence to hear after it.
         """
         loud, _, _ = loudness_db(samples)
         if loud < self.options.quietest_db:
             return NOTHING
-        unwanted, piece = threading.Event(), np.pad(samples, (0, tail))
+        unwanted, piece = threading.Event(), np.pad(samples, (0, TAIL))
         try:
             with anyio.fail_after(PATIENCE):
                 heard = await workers.run(
@@ -170,8 +170,7 @@ class _Call:
     async def _final(self, utterance: Utterance, at: int) -> None:
         covered = min(at, utterance.end)
         if utterance.last is None or utterance.last[0] != covered:
-            words = await self._words(utterance, at, self._engine.finals, TAIL)
-            utterance.last = covered, words
+            utterance.last = covered, await self._words(utterance, at, self._engine.finals)
         text = utterance.last[1]
         final = Transcript(utterance.number, text, at, final=True, stable=len(text))
         await self._sink.send(final)
@@ -193,17 +192,8 @@ class _Call:
                         Transcript(utterance.number, shown, upto, stable=stable)
                     )
 
-    async def _words(
-        self, utterance: Utterance, upto: int, workers: Workers, tail: int = 0
-    ) -> str:
-        """Return all words of an utterance; what is too long to hear at once is cut for good.
-
-        Args:
-            utterance: what was said.
-            upto: position up to which.
-            workers: the threads for it.
-            tail: samples of silence to hear after it.
-        """
+    async def _words(self, utterance: Utterance, upto: int, workers: Workers) -> str:
+        """Return all words of an utterance; what is too long to hear at once is cut for good."""
         longest = samples_in(self._options.longest_ms)
         while upto - utterance.start > longest:
             start = utterance.start
@@ -214,7 +204,7 @@ class _Call:
                 utterance.head.append(text)
                 utterance.forget(start + cut)
         start, piece = utterance.start, utterance.upto(upto)
-        rest = await self._engine.heard(piece, workers, utterance.draft, tail)
+        rest = await self._engine.heard(piece, workers, utterance.draft)
         if utterance.start == start:
             utterance.draft = rest.tokens
         return " ".join(text for text in (*utterance.head, rest.text) if text)
