@@ -42,6 +42,23 @@ MEASURED = {
 }
 
 
+def place(record: TurnRecord) -> str:
+    """Return the name of a turn's row, which the call page links to (``web/view-wait.js``)."""
+    return f"t-{record.call}-{record.turn}-{record.reply}"
+
+
+def lateness(record: TurnRecord) -> str:
+    """Return whether the event loop was to blame, as a sentence; empty: nobody watched it."""
+    late = record.event_loop
+    if late is None:
+        return ""
+    if not late.stalls:
+        return f"The event loop kept time: {_ms(late.worst_ms)} ms late at worst."
+    times = "once" if late.stalls == 1 else f"{late.stalls} times"
+    worst = "" if late.stalls == 1 else f" ({_ms(late.worst_ms)} ms at worst)"
+    return f"The event loop stalled {times} in this wait, for {_ms(late.stalled_ms)} ms{worst}."
+
+
 @dataclass(frozen=True, slots=True)
 class Drawn:
     """A turn, and its picture."""
@@ -185,6 +202,7 @@ def _environment() -> Environment:
     )
     environment.filters["ms"] = _ms
     environment.filters["clock"] = lambda label: label[:19].replace("T", " ")
+    environment.globals |= {"place": place, "lateness": lateness}
     environment.globals["version"] = version("firstword")
     return environment
 

@@ -12,16 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.report.compare import Comparison, Interval
-from agent.report.figures import ORDER, Figures, Group, Spread, measure_of
+from agent.report.figures import ENGINE_SPANS, ORDER, Figures, Group, Spread, measure_of
 from agent.timeline import TurnRecord
 
-_KINDS = ("vad", "turn", "asr", "llm", "tts")
+_LATENESS = ("loop_worst_ms", "loop_stalls", "loop_stalled_ms")
 _FIELDS = (
     "call", "turn", "reply", "profile", "started_at", "measure", "first_response_ms",
     *(f"{span}_ms" for span in ORDER),
     "hidden_ms", "saved_ms", "tries", "hit", "tokens_wasted", "barge_in_ms", "vad_error_ms",
-    "interrupted", "interrupted_after_ms", "cut_in", "error", "fallbacks", *_KINDS,
-    "user_text", "reply_text", "heard_text",
+    "interrupted", "interrupted_after_ms", "cut_in", *_LATENESS, "error", "fallbacks",
+    *ENGINE_SPANS, "user_text", "reply_text", "heard_text",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -38,10 +38,12 @@ def _row(record: TurnRecord) -> dict[str, Any]:
     spans, guess = dict(record.spans), record.speculation
     row: dict[str, Any] = {name: getattr(record, name, None) for name in _FIELDS}
     row |= {f"{span}_ms": spans.get(span) for span in ORDER}
-    row |= {kind: record.stages.get(kind) for kind in _KINDS}
+    row |= {kind: record.stages.get(kind) for kind in ENGINE_SPANS}
     row["measure"] = measure_of(record)
     row["fallbacks"] = "; ".join(record.fallbacks)
     row["hidden_ms"] = round(sum(record.hidden.values()), 3)
+    if (late := record.event_loop) is not None:
+        row |= zip(_LATENESS, (late.worst_ms, late.stalls, late.stalled_ms), strict=True)
     if guess is not None:
         row |= {"saved_ms": guess.saved_ms, "tries": guess.tries, "hit": guess.hit}
         row["tokens_wasted"] = guess.tokens_wasted
@@ -110,6 +112,14 @@ def _counts(console: Console, figures: Figures) -> None:
     if barge_in is not None:
         told.append(f"silent {barge_in.p50:.0f} ms after barge-in (p95 {barge_in.p95:.0f})")
     console.print("; ".join(told) + ".")
+    loop = figures.event_loop
+    if loop.worst is not None:
+        told = [f"Event loop: {loop.stalled} of {loop.turns} turns stalled"]
+        if loop.stalls:
+            wakes = "1 wake-up" if loop.stalls == 1 else f"{loop.stalls} wake-ups"
+            told.append(f"({wakes} 50 ms late or more, {loop.stalled_ms:.0f} ms of the waits)")
+        late = f"p50 {_ms(loop.worst.p50)}, p95 {_ms(loop.worst.p95)}, p99 {_ms(loop.worst.p99)}"
+        console.print(f"{' '.join(told)}; a turn's worst wake-up: {late} ms late.")
 
 
 def _groups(title: str, groups: Sequence[Group]) -> Table:
