@@ -16,6 +16,9 @@ Measure: TypeAlias = Literal["heard", "playout", "typed"]
 
 MEASURES: tuple[Measure, ...] = ("heard", "playout", "typed")
 
+SLOWEST = 3
+"""Turns that a report shows one by one."""
+
 ORDER = (*SPANS.values(), RESIDUAL)
 """The spans in the order of the critical path."""
 
@@ -171,6 +174,18 @@ def headline(records: Sequence[TurnRecord]) -> tuple[Measure | None, list[TurnRe
 def total_of(record: TurnRecord) -> float:
     """Return a turn's first-response time; only for turns that have one."""
     return record.first_response_ms or 0.0
+
+
+def lateness(record: TurnRecord) -> str:
+    """Return whether the event loop was to blame, as a sentence; empty: nobody watched it."""
+    late = record.event_loop
+    if late is None:
+        return ""
+    if not late.stalls:
+        return f"The event loop kept time: {late.worst_ms:.0f} ms late at worst."
+    times = "once" if late.stalls == 1 else f"{late.stalls} times"
+    worst = "" if late.stalls == 1 else f" ({late.worst_ms:.0f} ms at worst)"
+    return f"The event loop stalled {times} in this wait, for {late.stalled_ms:.0f} ms{worst}."
 
 
 def summarise(records: Sequence[TurnRecord]) -> Figures:

@@ -19,8 +19,10 @@ from markupsafe import Markup
 from agent.report import pictures
 from agent.report.compare import Comparison, Row
 from agent.report.figures import (
+    SLOWEST,
     Figures,
     headline,
+    lateness,
     measure_of,
     summarise,
     total_of,
@@ -28,7 +30,6 @@ from agent.report.figures import (
 from agent.report.select import Selection
 from agent.timeline import TurnRecord
 
-SLOWEST = 3
 LISTED = 500
 """Turns in the list, at most: the latest."""
 
@@ -45,18 +46,6 @@ MEASURED = {
 def place(record: TurnRecord) -> str:
     """Return the name of a turn's row, which the call page links to (``web/view-wait.js``)."""
     return f"t-{record.call}-{record.turn}-{record.reply}"
-
-
-def lateness(record: TurnRecord) -> str:
-    """Return whether the event loop was to blame, as a sentence; empty: nobody watched it."""
-    late = record.event_loop
-    if late is None:
-        return ""
-    if not late.stalls:
-        return f"The event loop kept time: {_ms(late.worst_ms)} ms late at worst."
-    times = "once" if late.stalls == 1 else f"{late.stalls} times"
-    worst = "" if late.stalls == 1 else f" ({_ms(late.worst_ms)} ms at worst)"
-    return f"The event loop stalled {times} in this wait, for {_ms(late.stalled_ms)} ms{worst}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,8 @@ def test_stalls_of_the_event_loop_are_told_everywhere(
     assert run(["report", "--from", str(file), "--html", str(html)]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "Event loop: 1 of 1 turns stalled (2 wake-ups 50 ms late or more, 120 ms" in printed
+    assert "Slow: 600 ms (endpoint 300, llm 100, tts 60) in call call-a, turn 1." in printed
+    assert "The event loop stalled 2 times in this wait, for 120 ms (80 ms at worst)." in printed
     assert "turns in which it stalled" in html.read_text()
     assert run(["report", "--from", str(file), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
