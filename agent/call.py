@@ -36,7 +36,7 @@ from agent.messages import (
 )
 from agent.profile import Profile
 from agent.replies import Replies
-from agent.timeline import TurnRecord
+from agent.timeline import Lateness, TurnRecord
 from agent.toolbox.belt import Belt, open_belt
 from agent.toolbox.mcp import McpServers
 from agent.toolbox.tool import Broker
@@ -72,6 +72,7 @@ class Call:
         memories: what is remembered of known callers, if anything may be.
         blame: told the sentence of each failure of a stage that listens; the record of a turn
             tells of those that speak.
+        late: tells how late the event loop was between two moments; for the records.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Call:
     servers: McpServers | None = None
     memories: Memories | None = None
     blame: Callable[[str], None] = lambda sentence: None
+    late: Callable[[float, float], Lateness | None] = lambda begin, end: None
     _turn: int = 1
     _reply: int = 1
     _over: bool = False
@@ -282,7 +284,7 @@ class Call:
         profile, stages = self.profile, self.stages
         turns = self.turns = Turns(profile.turn.settings, self._turn, self._reply)
         replies = Replies(self.name, profile, stages, self.history, line, tasks, turns, self.keep)
-        replies.belt = self._belt()
+        replies.belt, replies.late = self._belt(), self.late
         ears = Ears(line, profile, turns, replies, stages.turn, asr, tasks, self._at_rest)
         ears.blame = self.blame
         self._meet(ears, stages)

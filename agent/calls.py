@@ -188,7 +188,7 @@ class CallHouse:
         line, answer_sdp = await answer(offer_sdp, self.ice)
         secret = secrets.token_urlsafe(24)
         call = Call(_name(), secret, profile, stages, self._keep, cast=self._cast)
-        call.blame = self.metrics.trouble
+        call.blame, call.late = self.metrics.trouble, self.metrics.loop.between
         call.broker, call.servers, call.memories = self.broker, self.servers, self.memories
         self._calls[call.name], self._lines[call.name] = call, [line]
         self._since[call.name] = datetime.now(UTC).isoformat(timespec="milliseconds")

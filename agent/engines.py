@@ -76,6 +76,7 @@ class Engines:
         Raises:
             UserError: a stage is unknown or unavailable, or lacks its model.
         """
+        speaker = {"speaker": profile.speakers.engine} if profile.speakers is not None else {}
         return Stages(
             vad=await self._stage(profile.chosen("vad")),
             turn=await self._stage(profile.chosen("turn")),
@@ -88,6 +89,7 @@ class Engines:
                 "vad": profile.vad.engine,
                 "turn": profile.turn.engine,
                 "asr": profile.asr.engine,
+                **speaker,
                 "llm": profile.llm.engine,
                 "tts": profile.voice.engine,
             },

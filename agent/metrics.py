@@ -10,17 +10,14 @@ Nothing here waits: observing is adding to a few numbers, and reading them is do
 
 from __future__ import annotations
 
-import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-import anyio
 from prometheus_client import (
     CollectorRegistry,
     Counter,
-    Gauge,
     Histogram,
     PlatformCollector,
     ProcessCollector,
@@ -29,6 +26,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from agent.lateness import LoopWatch
 from agent.report.figures import measure_of, total_of
 from agent.timeline import RESIDUAL, SPANS, TurnRecord
 
@@ -52,15 +50,8 @@ BUCKETS = (
 )  # fmt: skip
 """Seconds: fine where a conversation is decided (50 to 800 ms), coarse where it has failed."""
 
-STALL_S = 0.05
-"""From here on a late wake-up of the event loop is counted as a stall: two frames of audio."""
-PULSE_S = 0.05
-"""How often the event loop is asked."""
-MINUTE_S = 60.0
 CALLS_KNOWN = 1_000
 """Calls whose latest turn is remembered; one more, and the oldest is forgotten."""
-
-_LOOP_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 class House(Protocol):
@@ -299,70 +290,3 @@ def _family(kind: str, name: str) -> GaugeMetricFamily | CounterMetricFamily:
     family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
     about = f"What the {kind} stage counts: {name.replace('_', ' ')}"
     return family(f"firstword_{kind}_{name}", about, labels=["engine", "number"])
-
-
-@dataclass(slots=True)
-class _Worst:
-    """The largest of what was seen within the last minute."""
-
-    _seen: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=1300))
-
-    def see(self, now: float, value: float) -> None:
-        while self._seen and self._seen[-1][1] <= value:
-            self._seen.pop()  # smaller and older: never the largest again
-        self._seen.append((now, value))
-        self.drop(now)
-
-    def drop(self, now: float) -> float:
-        while self._seen and now - self._seen[0][0] > MINUTE_S:
-            self._seen.popleft()
-        return self._seen[0][1] if self._seen else 0.0
-
-
-class LoopWatch:
-    """Sees how late the event loop wakes those who sleep: what all calls of a process share.
-
-    Attributes:
-        stalls: wake-ups that were ``STALL_S`` late or more.
-    """
-
-    def __init__(
-        self, registry: CollectorRegistry, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._clock, self._worst, self.stalls = clock, _Worst(), 0
-        self._lag = Histogram(
-            "firstword_event_loop_lag_seconds",
-            "How late the event loop woke a task that slept",
-            buckets=_LOOP_BUCKETS,
-            registry=registry,
-        )
-        self._stalls = Counter(
-            "firstword_event_loop_stalls",
-            f"Wake-ups that were {STALL_S * 1000:.0f} ms late or more",
-            registry=registry,
-        )
-        worst = Gauge(
-            "firstword_event_loop_worst_lag_seconds",
-            "The latest wake-up within the last minute",
-            registry=registry,
-        )
-        worst.set_function(self.worst)
-
-    def worst(self) -> float:
-        """Return the latest wake-up of the last minute, in seconds."""
-        return self._worst.drop(self._clock())
-
-    def woke(self, late: float) -> None:
-        """Note that a wake-up was ``late`` seconds late."""
-        self._lag.observe(late)
-        self._worst.see(self._clock(), late)
-        if late >= STALL_S:
-            self.stalls += 1
-            self._stalls.inc()
-
-    async def run(self) -> None:
-        """Watch until cancelled."""
-        while True:
-            due = self._clock() + PULSE_S
-            await anyio.sleep(PULSE_S)
-            self.woke(max(0.0, self._clock() - due))

@@ -35,7 +35,7 @@ from agent.messages import (
 from agent.playout import Playout, ReplyAudio
 from agent.profile import Profile
 from agent.speak import Script, speak
-from agent.timeline import Mark, Timeline, TurnRecord
+from agent.timeline import Lateness, Mark, Timeline, TurnRecord
 from agent.toolbox.belt import Belt, Errands
 from agent.turn import Turns
 from agent.voicing import Recast
@@ -131,6 +131,7 @@ class Replies:
     playout: Playout = field(init=False)
     belt: Belt | None = None  # the character's tools
     recall: Recall | None = None  # its memory, where it has one
+    late: Callable[[float, float], Lateness | None] = lambda begin, end: None  # the event loop
     own_words: str = ""  # said by the next reply that belongs to no turn; else it is the greeting
     _entries: dict[int, _Entry] = field(default_factory=dict)
     _missed: list[tuple[float, int]] = field(default_factory=list)  # this turn's: begun, tokens
@@ -302,6 +303,7 @@ class Replies:
             profile=self.profile.id,
             stages=dict(self.stages.names),
             started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            late=self.late,
         )
         for begun, tokens in self._missed:
             timeline.guess(begun)

@@ -122,6 +122,9 @@ def _attributes(record: TurnRecord) -> dict[str, Any]:
         maybe["firstword.speculation.tries"] = record.speculation.tries
         maybe["firstword.speculation.saved_ms"] = record.speculation.saved_ms
         maybe["firstword.speculation.tokens_wasted"] = record.speculation.tokens_wasted
+    if record.event_loop is not None:
+        maybe["firstword.event_loop.worst_ms"] = record.event_loop.worst_ms
+        maybe["firstword.event_loop.stalls"] = record.event_loop.stalls
     return shown | {name: value for name, value in maybe.items() if value is not None}
 
 

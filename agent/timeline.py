@@ -22,7 +22,7 @@ What the walk cannot explain (the ear heard the reply before we played it: clock
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -102,6 +102,15 @@ class ToolUse:
 
 
 @dataclass(frozen=True, slots=True)
+class Lateness:
+    """How late the event loop, which all calls share, was while a turn's caller waited."""
+
+    worst_ms: float  # of the latest wake-up
+    stalls: int  # wake-ups that were 50 ms late or more
+    stalled_ms: float  # of those, what lay within the wait
+
+
+@dataclass(frozen=True, slots=True)
 class TurnRecord:
     """What is kept of a turn. Times are milliseconds; texts are as shown."""
 
@@ -132,6 +141,7 @@ class TurnRecord:
     tools: tuple[ToolUse, ...] = ()
     interrupted_after_ms: float | None = None
     """The interruption's first sample after ``speech_end``; none: not spoken, or not told."""
+    event_loop: Lateness | None = None  # until the reply was heard; none: nobody watched it
 
     @property
     def cut_in(self) -> bool:
@@ -144,9 +154,9 @@ class TurnRecord:
         return after is not None and after < CUT_IN_MS and "playout_first" in self.marks
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON knows it; ``spans`` are pairs of name and milliseconds."""
+        """Return it as JSON knows it; ``spans`` are pairs, and ``cut_in`` is said as well."""
         shown: dict[str, Any] = _record.dump_python(self, mode="json")
-        return shown
+        return shown | {"cut_in": self.cut_in}
 
     @classmethod
     def from_dict(cls, shown: Mapping[str, Any]) -> TurnRecord:
@@ -163,7 +173,10 @@ _record: TypeAdapter[TurnRecord] = TypeAdapter(TurnRecord)
 
 @dataclass(slots=True)
 class Timeline:
-    """One turn while it goes on: fill it in, then ask for its ``record()``."""
+    """One turn while it goes on: fill it in, then ask for its ``record()``.
+
+    ``late`` is asked how late the event loop was between two moments, in seconds.
+    """
 
     call: str
     turn: int
@@ -179,6 +192,7 @@ class Timeline:
     fallbacks: list[str] = field(default_factory=list)
     tools: list[ToolUse] = field(default_factory=list)
     marks: dict[Mark, float] = field(default_factory=dict)  # seconds, as they were given
+    late: Callable[[float, float], Lateness | None] = lambda begin, end: None
     _caller_end: float | None = None
     _uncertainty_ms: float | None = None
     _guess_at: float | None = None
@@ -274,6 +288,7 @@ class Timeline:
             barge_in_ms=_between(self._barge_in),
             tools=tuple(self.tools),
             interrupted_after_ms=self._interrupted_after(origin, begins),
+            event_loop=self._lateness(origin),
         )
 
     def _origin(self) -> tuple[float, Mark | None]:
@@ -307,6 +322,13 @@ class Timeline:
         if self._interruption is None or begins != "speech_end":
             return None
         return _ms(self._interruption - origin)
+
+    def _lateness(self, origin: float) -> Lateness | None:
+        """Return how late the loop was until the reply was heard, or until where it came."""
+        if not self.marks:
+            return None
+        sent = self.marks.get("playout_first", max(self.marks.values()))
+        return self.late(origin, self.marks.get("heard", sent))
 
     @property
     def _used(self) -> bool:

@@ -189,6 +189,8 @@ const WORDS = {
     mine.heldAt = null;
   },
   timeline(mine, word) {
+    const entry = mine.conversation.take(word);
+    if (entry) view.showEntry(entry);
     const bar = word.turn > 0 ? barOf(word.turn, word.record) : null; // 0: the greeting
     if (!bar) return;
     mine.bars.set(word.turn, bar);

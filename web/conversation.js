@@ -13,6 +13,7 @@ export class Conversation {
     if (word.type === "transcript") return this.#caller(word);
     if (word.type === "reply") return this.#clause(word);
     if (word.type === "reply_end") return this.#replyEnd(word);
+    if (word.type === "timeline") return this.#record(word.record);
     return null;
   }
 
@@ -34,6 +35,13 @@ export class Conversation {
     if (interrupted) entry.text = heard.trim(); // the rest was never said: do not show it as said
     else if (!entry.text) entry.text = heard.trim();
     return Object.assign(entry, { stable: entry.text.length, final: true, interrupted });
+  }
+
+  /** A reply that ended because it had begun too early: only its record tells whose doing it was. */
+  #record({ reply, cut_in: cutIn }) {
+    const entry = this.#entries.get(`agent-${reply}`);
+    if (!entry || !cutIn || entry.cutIn) return null;
+    return Object.assign(entry, { cutIn: true });
   }
 
   #reply(turn, reply) {

@@ -4,10 +4,12 @@ const KINDS = ["endpoint", "asr", "tool_choice", "tool", "llm", "clause", "tts",
 
 /**
  * The render model of a turn's record, or null where it has no spans:
- * {turn, call, total, end, from, ear, uncertainty, vadEnd, bargeIn, saved, trouble,
- *  spans: [{name, kind, ms, from, share, hidden}], marks: [{name, ms}]}.
+ * {turn, call, reply, total, end, from, ear, uncertainty, vadEnd, bargeIn, cutIn, saved, trouble,
+ *  stalls, spans: [{name, kind, ms, from, share, hidden}], marks: [{name, ms}]}.
  * Times in ms. Shares are of the bar's length and sum to 1; what is below zero takes no room but
- * is listed. `total` is null where no sound of the reply left the agent.
+ * is listed. `total` is null where no sound of the reply left the agent; `cutIn` is null, or how
+ * long the caller had paused before they went on over a reply that had begun too early; `stalls`
+ * is null, or {count, ms} of the agent's event loop in this wait.
  */
 export function barOf(turn, record) {
   const pairs = record.spans ?? [];
@@ -32,6 +34,7 @@ export function barOf(turn, record) {
   return {
     turn,
     call: record.call ?? null,
+    reply: record.reply ?? null,
     spans,
     marks,
     total: record.first_response_ms ?? null,
@@ -40,10 +43,16 @@ export function barOf(turn, record) {
     ear: record.marks?.heard !== undefined,
     uncertainty: record.heard_uncertainty_ms ?? null,
     vadEnd: record.speech_end_source === "vad",
-    bargeIn: record.barge_in_ms ?? null,
+    bargeIn: record.cut_in ? null : (record.barge_in_ms ?? null),
+    cutIn: record.cut_in ? record.interrupted_after_ms : null,
     saved: record.speculation?.hit ? record.speculation.saved_ms : 0,
     trouble: [record.error, ...(record.fallbacks ?? [])].filter(Boolean),
+    stalls: stallsOf(record.event_loop),
   };
+}
+
+function stallsOf(loop) {
+  return loop?.stalls > 0 ? { count: loop.stalls, ms: loop.stalled_ms } : null;
 }
 
 /** {count, median, slowest} of the totals (ms), or null without any. */

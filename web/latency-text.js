@@ -26,6 +26,8 @@ export function meaning({ total, ear, from }, t) {
 export function notes(bar, t) {
   const lines = [...bar.trouble];
   if (bar.saved > 0) lines.push(t("noteSaved", { ms: whole(bar.saved) }));
+  if (bar.stalls) lines.push(t("noteStalls", { ...bar.stalls, ms: whole(bar.stalls.ms) }));
+  if (bar.cutIn !== null) lines.push(t("noteCutIn", { ms: whole(Math.max(0, bar.cutIn)) }));
   if (bar.bargeIn !== null) lines.push(t("noteBargeIn", { ms: whole(bar.bargeIn) }));
   if (bar.vadEnd) lines.push(t("noteVad"));
   if (bar.ear && bar.uncertainty !== null) {

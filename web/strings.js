@@ -25,6 +25,8 @@ const ENGLISH = {
   send: "Send",
   interrupted: "interrupted",
   interruptedHelp: "You cut in here; the rest was not said.",
+  cutIn: "began too early",
+  cutInHelp: "You had not finished; the agent began, and stopped when you went on.",
   stillSaying: "still being understood",
 
   connecting: "Connecting…",
@@ -67,6 +69,9 @@ const ENGLISH = {
   inReport: "This turn in the latency report",
   noteVad: "The end of your speech is the agent's estimate; the page could not see it.",
   noteBargeIn: "You interrupted: silence {ms} ms after your first sound.",
+  noteCutIn:
+    "The agent cut you off: it took a pause of {ms} ms for the end of your turn. It stopped when you went on.",
+  noteStalls: "The agent itself was held up for {ms} ms of this wait (stalls of its event loop: {count}).",
 
   "span.endpoint": "Your pause",
   "span.asr": "Transcript",
@@ -155,6 +160,8 @@ const CHINESE = {
   send: "发送",
   interrupted: "被打断",
   interruptedHelp: "你在这里插话了，后面的内容没有说出来。",
+  cutIn: "开口太早",
+  cutInHelp: "你还没说完，回复就开始了；你接着说，它就停了下来。",
   stillSaying: "识别中",
 
   connecting: "正在连接……",
@@ -196,6 +203,8 @@ const CHINESE = {
   inReport: "在延迟报告中查看这一轮",
   noteVad: "你说完的时刻由服务端估计，页面没能看到。",
   noteBargeIn: "你打断了回复：从你出声到安静用了 {ms} 毫秒。",
+  noteCutIn: "回复抢了你的话：它把 {ms} 毫秒的停顿当成你说完了。你接着说，它就停了下来。",
+  noteStalls: "这一轮等待中，服务端的事件循环卡住 {count} 次，共 {ms} 毫秒。",
 
   "span.endpoint": "停顿判定",
   "span.asr": "转写",

@@ -90,11 +90,12 @@ export class WaitView {
     buttons.find((button) => button.dataset.turn === focused)?.focus();
   }
 
-  /** Where the turn is among others; the report knows it a moment after the reply is over. */
-  #inReport({ call, turn }) {
-    if (!call) return [];
+  /** Where the turn is among others; the report waits for it until the reply is over. */
+  #inReport({ call, turn, reply }) {
+    if (!call || reply === null) return [];
     const link = make("a", "", this.#t("inReport"));
-    link.href = `/report?call=${encodeURIComponent(call)}#t-${encodeURIComponent(call)}-${turn}`;
+    const named = encodeURIComponent(call);
+    link.href = `/report?call=${named}#t-${named}-${turn}-${reply}`;
     link.target = "_blank";
     link.rel = "noopener";
     return [make("li", "", "", link)];

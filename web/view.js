@@ -270,7 +270,7 @@ export class View {
     if (this.#following) $("conversation").scrollTop = $("conversation").scrollHeight;
   }
 
-  #entryItem({ who, text, stable, final, interrupted }) {
+  #entryItem({ who, text, stable, final, interrupted, cutIn }) {
     const name = who === "caller" ? this.#t("you") : this.#profile.name;
     const item = make("li", who, "", make("span", "away", `${name}: `));
     const words = make("p", "", "", make("span", "", text.slice(0, stable)));
@@ -279,8 +279,8 @@ export class View {
       words.append(make("span", "away", ` (${this.#t("stillSaying")})`));
     }
     if (interrupted) {
-      const cut = make("span", "cut", this.#t("interrupted"));
-      cut.title = this.#t("interruptedHelp");
+      const cut = make("span", "cut", this.#t(cutIn ? "cutIn" : "interrupted"));
+      cut.title = this.#t(cutIn ? "cutInHelp" : "interruptedHelp");
       words.append(" ", cut);
     }
     item.append(words);

@@ -87,7 +87,7 @@ def _report(options: Namespace) -> Figures:
         records = [record.to_dict() for record in chosen.records]
         _print_json({"name": chosen.name, "figures": figures.to_dict(), "records": records})
     else:
-        print_report(_console(), chosen.name, figures)
+        print_report(_console(), chosen.name, figures, chosen.records)
     return figures
 
 

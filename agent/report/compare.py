@@ -219,6 +219,13 @@ def _more(names: tuple[str, str], a: Figures, b: Figures) -> list[str]:
                 f" and in {cut[1]} by {names[1]}"
                 + (f"; they heard it in {heard[0]} and {heard[1]}." if any(heard) else ".")
             )
+    loops = (a.event_loop, b.event_loop)
+    if all(each.turns for each in loops) and any(each.stalls for each in loops):
+        first, second = (
+            f"{each.stalled} of {each.turns} turns ({each.stalled_ms:.0f} ms)"
+            for each in loops
+        )
+        told.append(f"The event loop stalled in {first} of {names[0]}, in {second} of {names[1]}.")
     if a.failed or b.failed:
         told.append(
             f"{a.failed} of {a.turns} turns of {names[0]} failed,"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -16,16 +16,21 @@ Measure: TypeAlias = Literal["heard", "playout", "typed"]
 
 MEASURES: tuple[Measure, ...] = ("heard", "playout", "typed")
 
+SLOWEST = 3
+"""Turns that a report shows one by one."""
+
 ORDER = (*SPANS.values(), RESIDUAL)
 """The spans in the order of the critical path."""
 
-ENGINE_SPANS = {
+ENGINE_SPANS: Mapping[str, tuple[str, ...]] = {
+    "vad": (),
     "turn": ("endpoint",),
     "asr": ("asr",),
+    "speaker": (),
     "llm": ("llm", "clause"),
     "tts": ("tts",),
 }
-"""The spans that each kind of stage answers for."""
+"""The kinds of stages, and the spans that each answers for: some run beside the wait, in none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,20 @@ class Guesses:
 
 
 @dataclass(frozen=True, slots=True)
+class EventLoop:
+    """How late the event loop was while callers waited: no stage's doing, and felt by all.
+
+    A stall is a wake-up that was 50 ms late or more (``agent.lateness``).
+    """
+
+    turns: int  # whose loop was watched
+    stalled: int  # those with a stall
+    stalls: int
+    stalled_ms: float  # what the stalls took of the waits, of all turns
+    worst: Spread | None  # of each turn's worst wake-up
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """Everything that a report says in numbers."""
 
@@ -106,6 +125,7 @@ class Figures:
     interrupted: int
     endpoints: Endpoints
     guesses: Guesses
+    event_loop: EventLoop
     failed: int
     errors: dict[str, int]  # by sentence
     fallbacks: dict[str, int]
@@ -156,6 +176,18 @@ def total_of(record: TurnRecord) -> float:
     return record.first_response_ms or 0.0
 
 
+def lateness(record: TurnRecord) -> str:
+    """Return whether the event loop was to blame, as a sentence; empty: nobody watched it."""
+    late = record.event_loop
+    if late is None:
+        return ""
+    if not late.stalls:
+        return f"The event loop kept time: {late.worst_ms:.0f} ms late at worst."
+    times = "once" if late.stalls == 1 else f"{late.stalls} times"
+    worst = "" if late.stalls == 1 else f" ({late.worst_ms:.0f} ms at worst)"
+    return f"The event loop stalled {times} in this wait, for {late.stalled_ms:.0f} ms{worst}."
+
+
 def summarise(records: Sequence[TurnRecord]) -> Figures:
     """Return the figures of turns."""
     measure, chosen = headline(records)
@@ -181,6 +213,7 @@ def summarise(records: Sequence[TurnRecord]) -> Figures:
         interrupted=sum(record.interrupted and not record.cut_in for record in records),
         endpoints=_endpoints(records),
         guesses=_guesses(records),
+        event_loop=_event_loop(records),
         failed=sum(record.error is not None for record in records),
         errors=dict(Counter(r.error for r in records if r.error is not None).most_common()),
         fallbacks=dict(Counter(each for r in records for each in r.fallbacks).most_common()),
@@ -232,6 +265,17 @@ def _guesses(records: Sequence[TurnRecord]) -> Guesses:
     )
 
 
+def _event_loop(records: Sequence[TurnRecord]) -> EventLoop:
+    watched = [record.event_loop for record in records if record.event_loop is not None]
+    return EventLoop(
+        turns=len(watched),
+        stalled=sum(late.stalls > 0 for late in watched),
+        stalls=sum(late.stalls for late in watched),
+        stalled_ms=_round(sum(late.stalled_ms for late in watched)),
+        worst=spread(late.worst_ms for late in watched),
+    )
+
+
 def _groups(
     records: Sequence[TurnRecord], measure: Measure | None, name: Callable[[TurnRecord], str]
 ) -> tuple[Group, ...]:
@@ -252,21 +296,28 @@ def _groups(
 
 def _engines(records: Sequence[TurnRecord], chosen: Sequence[TurnRecord]) -> tuple[Group, ...]:
     """Group by engine; the time is that of the engine's own spans, trouble is its own too."""
-    groups = []
-    for kind, spans in ENGINE_SPANS.items():
-        for engine in sorted({r.stages[kind] for r in records if kind in r.stages}):
-            served = [r for r in records if r.stages.get(kind) == engine]
-            timed = [r for r in chosen if r.stages.get(kind) == engine]
-            groups.append(
-                Group(
-                    name=f"{kind} {engine}",
-                    turns=len(served),
-                    total=spread(sum(ms for name, ms in r.spans if name in spans) for r in timed),
-                    failed=sum(_blames(r.error or "", kind) for r in served),
-                    fallbacks=sum(_blames(each, kind) for r in served for each in r.fallbacks),
-                )
-            )
-    return tuple(groups)
+    named = {kind for record in records for kind in record.stages}
+    known = [kind for kind in ENGINE_SPANS if kind in named]
+    return tuple(
+        _engine(kind, engine, records, chosen)
+        for kind in (*known, *sorted(named - set(known)))
+        for engine in sorted({r.stages[kind] for r in records if kind in r.stages})
+    )
+
+
+def _engine(
+    kind: str, engine: str, records: Sequence[TurnRecord], chosen: Sequence[TurnRecord]
+) -> Group:
+    spans = ENGINE_SPANS.get(kind, ())
+    served = [r for r in records if r.stages.get(kind) == engine]
+    timed = [r for r in chosen if spans and r.stages.get(kind) == engine]
+    return Group(
+        name=f"{kind} {engine}",
+        turns=len(served),
+        total=spread(sum(ms for name, ms in r.spans if name in spans) for r in timed),
+        failed=sum(_blames(r.error or "", kind) for r in served),
+        fallbacks=sum(_blames(each, kind) for r in served for each in r.fallbacks),
+    )
 
 
 def _blames(sentence: str, kind: str) -> bool:

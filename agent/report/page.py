@@ -19,8 +19,10 @@ from markupsafe import Markup
 from agent.report import pictures
 from agent.report.compare import Comparison, Row
 from agent.report.figures import (
+    SLOWEST,
     Figures,
     headline,
+    lateness,
     measure_of,
     summarise,
     total_of,
@@ -28,7 +30,6 @@ from agent.report.figures import (
 from agent.report.select import Selection
 from agent.timeline import TurnRecord
 
-SLOWEST = 3
 LISTED = 500
 """Turns in the list, at most: the latest."""
 
@@ -40,6 +41,11 @@ MEASURED = {
     " nobody reported when it was heard",
     "typed": "from the typed text to the reply",
 }
+
+
+def place(record: TurnRecord) -> str:
+    """Return the name of a turn's row, which the call page links to (``web/view-wait.js``)."""
+    return f"t-{record.call}-{record.turn}-{record.reply}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +191,7 @@ def _environment() -> Environment:
     )
     environment.filters["ms"] = _ms
     environment.filters["clock"] = lambda label: label[:19].replace("T", " ")
+    environment.globals |= {"place": place, "lateness": lateness}
     environment.globals["version"] = version("firstword")
     return environment
 

@@ -20,6 +20,7 @@ from agent.waterfall import layout
 WIDTH = 440
 _LEFT, _RIGHT = 34.0, 10.0  # room for the scale's figures; for the last tick
 _LABEL = 74.0  # room for the names of stages
+_APART = 76.0  # between two figures that stand over their marks
 _BINS = 28
 _DOTS = 600  # turns of a trend, at most: the latest
 _RUNNING = 9  # turns of a running median
@@ -86,10 +87,11 @@ def distribution(values: Sequence[float], p50: float, p95: float) -> Markup:
             title = f"{begin:.0f} ms and more" if far else f"{begin:.0f} to {end:.0f} ms"
             corner = (_LEFT + begin * scale + 0.7, floor - tall)
             canvas.box(corner, ((end - begin) * scale - 1.4, tall), "bar", f"{title}: {count}")
-    for value, name in ((p50, "p50"), (p95, "p95")):
+    near = (min(p95, top) - p50) * scale < _APART
+    for value, name, away in ((p50, "p50", "end"), (p95, "p95", "")):
         x = _LEFT + min(value, top) * scale
         canvas.line(x, 16, x, floor, f"mark {name}")
-        canvas.text(x, 12, f"{name} {value:.0f}", "middle strong")
+        canvas.text(x, 12, f"{name} {value:.0f}", f"{away if near else 'middle'} strong")
     return canvas.drawn()
 
 

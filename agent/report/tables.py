@@ -12,17 +12,29 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.report.compare import Comparison, Interval
-from agent.report.figures import ORDER, Figures, Group, Spread, measure_of
+from agent.report.figures import (
+    ENGINE_SPANS,
+    ORDER,
+    SLOWEST,
+    Figures,
+    Group,
+    Spread,
+    headline,
+    lateness,
+    measure_of,
+    total_of,
+)
 from agent.timeline import TurnRecord
 
-_KINDS = ("vad", "turn", "asr", "llm", "tts")
+_LATENESS = ("loop_worst_ms", "loop_stalls", "loop_stalled_ms")
 _FIELDS = (
     "call", "turn", "reply", "profile", "started_at", "measure", "first_response_ms",
     *(f"{span}_ms" for span in ORDER),
     "hidden_ms", "saved_ms", "tries", "hit", "tokens_wasted", "barge_in_ms", "vad_error_ms",
-    "interrupted", "interrupted_after_ms", "cut_in", "error", "fallbacks", *_KINDS,
-    "user_text", "reply_text", "heard_text",
+    "interrupted", "interrupted_after_ms", "cut_in", *_LATENESS, "error", "fallbacks",
+    *ENGINE_SPANS, "user_text", "reply_text", "heard_text",
 )  # fmt: skip
+_LONGEST = 3  # spans that a slow turn is told by
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -38,10 +50,12 @@ def _row(record: TurnRecord) -> dict[str, Any]:
     spans, guess = dict(record.spans), record.speculation
     row: dict[str, Any] = {name: getattr(record, name, None) for name in _FIELDS}
     row |= {f"{span}_ms": spans.get(span) for span in ORDER}
-    row |= {kind: record.stages.get(kind) for kind in _KINDS}
+    row |= {kind: record.stages.get(kind) for kind in ENGINE_SPANS}
     row["measure"] = measure_of(record)
     row["fallbacks"] = "; ".join(record.fallbacks)
     row["hidden_ms"] = round(sum(record.hidden.values()), 3)
+    if (late := record.event_loop) is not None:
+        row |= zip(_LATENESS, (late.worst_ms, late.stalls, late.stalled_ms), strict=True)
     if guess is not None:
         row |= {"saved_ms": guess.saved_ms, "tries": guess.tries, "hit": guess.hit}
         row["tokens_wasted"] = guess.tokens_wasted
@@ -55,8 +69,10 @@ def _harmless(value: object) -> object:
     return value
 
 
-def print_report(console: Console, name: str, figures: Figures) -> None:
-    """Print the figures."""
+def print_report(
+    console: Console, name: str, figures: Figures, records: Sequence[TurnRecord] = ()
+) -> None:
+    """Print the figures, and the slowest of the turns that they are of."""
     console.print(Text(f"{name}: {figures.extent}", style="bold"))
     if figures.total is None:
         console.print("No turn here has a time; call the agent, or run: firstword demo")
@@ -66,6 +82,7 @@ def print_report(console: Console, name: str, figures: Figures) -> None:
             told = f"{spread.n} turns measured as {other!r} are left out: p50 {spread.p50:.0f} ms,"
             console.print(f"{told} p95 {spread.p95:.0f} ms", style="dim")
     _counts(console, figures)
+    _slowest(console, records)
     for title, groups in (
         ("By profile", figures.by_profile),
         ("By engine (its own part of the wait)", figures.by_engine),
@@ -110,6 +127,25 @@ def _counts(console: Console, figures: Figures) -> None:
     if barge_in is not None:
         told.append(f"silent {barge_in.p50:.0f} ms after barge-in (p95 {barge_in.p95:.0f})")
     console.print("; ".join(told) + ".")
+    loop = figures.event_loop
+    if loop.worst is not None:
+        told = [f"Event loop: {loop.stalled} of {loop.turns} turns stalled"]
+        if loop.stalls:
+            wakes = "1 wake-up" if loop.stalls == 1 else f"{loop.stalls} wake-ups"
+            told.append(f"({wakes} 50 ms late or more, {loop.stalled_ms:.0f} ms of the waits)")
+        late = f"p50 {_ms(loop.worst.p50)}, p95 {_ms(loop.worst.p95)}, p99 {_ms(loop.worst.p99)}"
+        console.print(f"{' '.join(told)}; a turn's worst wake-up: {late} ms late.")
+
+
+def _slowest(console: Console, records: Sequence[TurnRecord]) -> None:
+    """Print the slowest turns, a line each: what they waited for longest, and the event loop."""
+    _, chosen = headline(records)
+    for record in sorted(chosen, key=total_of, reverse=True)[:SLOWEST]:
+        longest = sorted(record.spans, key=lambda span: span[1], reverse=True)[:_LONGEST]
+        spans = ", ".join(f"{name} {ms:.0f}" for name, ms in longest)
+        which = f"call {record.call}, turn {record.turn}"
+        told = f"Slow: {total_of(record):.0f} ms ({spans}) in {which}. {lateness(record)}"
+        console.print(Text(told.rstrip()))
 
 
 def _groups(title: str, groups: Sequence[Group]) -> Table:

@@ -21,8 +21,10 @@ from agent.messages import (
     ReplyEnd,
     Say,
     Silenced,
+    TimelineWord,
     Welcome,
 )
+from agent.timeline import Lateness
 from stages.audio import silence
 from stages.events import Voice
 from tests.agent.calling import PACE_S, Page, Running, calling, tone
@@ -121,6 +123,26 @@ async def test_where_the_caller_went_on_is_in_the_record(tmp_path: Path) -> None
     went_on = flush.speech_start - playing.speech_end
     assert went_on > 0
     assert record.interrupted_after_ms == pytest.approx(went_on, abs=0.01)
+
+
+async def test_how_late_the_event_loop_was_in_the_wait_is_in_the_record(tmp_path: Path) -> None:
+    asked: list[tuple[float, float]] = []
+
+    def late(begin: float, end: float) -> Lateness:
+        asked.append((begin, end))
+        return Lateness(worst_ms=70.0, stalls=1, stalled_ms=70.0)
+
+    async with calling(tmp_path) as running:
+        running.call.late = late
+        await greeted(running)
+        running.line.say(tone(1.0))
+        playing = await running.page.wait_for(Playing, 2)
+        shown = await running.page.wait_for(TimelineWord)
+        [record] = await running.recorded(1)
+    assert record.event_loop == Lateness(70.0, 1, 70.0)
+    assert shown.record["event_loop"] == {"worst_ms": 70.0, "stalls": 1, "stalled_ms": 70.0}
+    assert playing.speech_end is not None
+    assert asked[-1] == pytest.approx((playing.speech_end / 1000, playing.at / 1000), abs=1e-5)
 
 
 async def test_two_calls_at_once_never_meet(tmp_path: Path) -> None:

@@ -75,6 +75,8 @@ async def test_every_final_says_whose_voice_it_was_and_by_how_much(
         await running.page.wait_for(ReplyEnd, 2)
         await say(running, STRANGER)
         other = await running.page.wait_for(Recognised, 2)
+        record = (await running.recorded(1))[0]
+    assert record.stages["speaker"] == "spectrum"
     assert known.name == "Anna"
     assert known.score > 0.9
     assert known.margin > 0.5

@@ -16,10 +16,9 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.metrics import CONTENT_TYPE, LoopWatch, Metrics
+from agent.metrics import CONTENT_TYPE, Metrics
 from agent.report.page import style
 from agent.server import Figures
 from tests.agent.report.turns import guessed, turn
@@ -160,31 +159,6 @@ def test_calls_slots_queues_and_what_was_dropped_are_asked_at_each_scrape() -> N
     assert value(metrics, "firstword_slots_free") == 0
     assert value(metrics, "firstword_queue_items", queue="records") == 0
     assert value(metrics, "firstword_dropped_total", what="audio") == 2
-
-
-def test_a_stall_is_counted_and_remembered_for_a_minute() -> None:
-    now = 100.0
-    registry = CollectorRegistry()
-    watch = LoopWatch(registry, lambda: now)
-    for late in (0.001, 0.300, 0.002):
-        watch.woke(late)
-    assert watch.stalls == 1
-    assert registry.get_sample_value("firstword_event_loop_stalls_total") == 1
-    assert watch.worst() == 0.3
-    now += 61
-    watch.woke(0.004)
-    assert registry.get_sample_value("firstword_event_loop_worst_lag_seconds") == 0.004
-
-
-async def test_the_watch_runs_beside_the_calls_until_it_is_cancelled() -> None:
-    registry = CollectorRegistry()
-    watch = LoopWatch(registry)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(watch.run)
-        with anyio.fail_after(10):
-            while not registry.get_sample_value("firstword_event_loop_lag_seconds_count"):
-                await anyio.lowlevel.checkpoint()
-        tasks.cancel_scope.cancel()
 
 
 # --- a real Prometheus ----------------------------------------------------------------------

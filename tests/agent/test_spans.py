@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from agent.spans import Spans, open_spans, wanted
 from agent.timeline import TurnRecord
 from agent.waterfall import layout
-from tests.agent.report.turns import guessed, turn
+from tests.agent.report.turns import guessed, stalled, turn
 
 
 def exported(record: TurnRecord) -> tuple[ReadableSpan, list[ReadableSpan]]:
@@ -179,3 +179,10 @@ async def test_without_an_endpoint_nothing_is_opened(monkeypatch: pytest.MonkeyP
         monkeypatch.delenv(name, raising=False)
     async with open_spans() as spans:
         assert spans is None
+
+
+def test_a_turn_in_whose_wait_the_event_loop_stalled_says_so() -> None:
+    root, _ = exported(stalled(1))
+    assert root.attributes is not None
+    assert root.attributes["firstword.event_loop.stalls"] == 2
+    assert root.attributes["firstword.event_loop.worst_ms"] == 80.0

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agent.timeline import CUT_IN_MS, MARKS, SPANS, Mark, Timeline, TurnRecord
+from agent.timeline import CUT_IN_MS, MARKS, SPANS, Lateness, Mark, Timeline, TurnRecord
 
 AT = 5000.0  # the monotonic clock when the caller's speech ended, in seconds
 
@@ -281,6 +281,35 @@ def test_a_record_from_before_interruptions_were_placed_still_reads() -> None:
     shown = usual().record().to_dict()
     del shown["interrupted_after_ms"]
     assert TurnRecord.from_dict(shown).interrupted_after_ms is None
+
+
+def test_how_late_the_event_loop_was_is_asked_of_the_wait_alone() -> None:
+    asked: list[tuple[float, float]] = []
+
+    def late(begin: float, end: float) -> Lateness:
+        asked.append((begin, end))
+        return Lateness(worst_ms=80.0, stalls=1, stalled_ms=80.0)
+
+    turn = usual()
+    turn.late = late
+    assert turn.record().event_loop == Lateness(80.0, 1, 80.0)
+    turn.ear(heard=AT + 0.5, speech_end=AT - 0.03)
+    turn.record()
+    assert asked == [(AT, AT + 0.435), (AT - 0.03, AT + 0.5)]
+
+
+def test_a_turn_without_a_sound_asks_about_the_way_it_came() -> None:
+    asked: list[float] = []
+    turn = timeline(speech_end=0, endpoint=200, asr_final=260)
+    turn.late = lambda begin, end: asked.append(end - begin)
+    assert turn.record().event_loop is None
+    assert asked == [pytest.approx(0.26)]
+
+
+def test_a_record_from_before_the_event_loop_was_watched_still_reads() -> None:
+    shown = usual().record().to_dict()
+    del shown["event_loop"], shown["cut_in"]
+    assert TurnRecord.from_dict(shown) == usual().record()
 
 
 def test_a_stranger_is_no_record() -> None:

@@ -51,6 +51,15 @@ async def test_a_record_that_comes_again_replaces_the_first(path: Path) -> None:
     assert [one.heard_text for one in read(path)] == ["It is ten"]
 
 
+async def test_a_store_of_before_the_event_loop_was_watched_still_reads(path: Path) -> None:
+    async with open_traces(path) as traces:
+        traces.put(record())
+    with closing(sqlite3.connect(path)) as database, database:
+        older = "json_remove(record, '$.event_loop', '$.cut_in')"
+        database.execute(f"UPDATE turns SET record = {older}")
+    assert read(path) == [record()]
+
+
 async def test_turns_are_chosen_by_time_character_and_call(path: Path) -> None:
     async with open_traces(path) as traces:
         for turn, hour in enumerate(range(8, 14)):

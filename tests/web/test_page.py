@@ -118,6 +118,36 @@ async def test_the_bar_of_a_turn_sums_to_the_wait(browser: Browser) -> None:
         await expect(page.locator("#total-meaning")).to_contain_text("your ear was not measured")
 
 
+@pytest.mark.parametrize(
+    ("locale", "tag", "told"),
+    [
+        ("en-GB", "began too early", "The agent cut you off: it took a pause of 640 ms"),
+        ("zh-CN", "开口太早", "回复抢了你的话：它把 640 毫秒的停顿当成你说完了"),
+    ],
+)
+async def test_a_reply_that_cut_the_caller_off_is_not_laid_at_their_door(
+    browser: Browser, locale: str, tag: str, told: str
+) -> None:
+    cut = {"reply": 1, "interrupted": True, "interrupted_after_ms": 640.0, "cut_in": True}
+    record = {**RECORD, **cut, "barge_in_ms": 150.0}
+
+    async def script(scene: Scene) -> None:
+        scene.tell(
+            Heard(turn=1, text="Book me a room", final=True),
+            Reply(turn=1, reply=1, clause=0, text="Sure, for when?"),
+            ReplyEnd(turn=1, reply=1, heard="Sure,", interrupted=True),
+            TimelineWord(turn=1, record=record),
+        )
+
+    async with scripted_agent(script) as agent:
+        page = await opened(browser, agent.address, locale)
+        await page.locator("#call").click()
+        await expect(page.locator("li.agent p")).to_have_text(f"Sure, {tag}")
+        await expect(page.locator("#wait-notes")).to_contain_text(told)
+        for blame in ("You interrupted", "你打断了", "150"):
+            await expect(page.locator("#wait-notes")).not_to_contain_text(blame)
+
+
 async def test_one_may_type_where_there_is_no_microphone(browser: Browser) -> None:
     said: list[str] = []
 

@@ -27,6 +27,23 @@ async def test_a_typed_question_is_answered_heard_and_drawn(tmp_path: Path) -> N
         await expect(page.locator("#legend .ear b")).to_have_text(re.compile(r"^[1-9]\d*ms$"))
 
 
+async def test_the_link_of_a_turn_leads_to_it_though_it_is_recorded_later(tmp_path: Path) -> None:
+    async with served(tmp_path) as (address, _), chromium() as browser:
+        page = await opened(browser, address)
+        await page.get_by_role("button", name="Call without a microphone").click()
+        await expect(page.locator("#state")).to_have_text("Listening", timeout=15_000)
+        await page.get_by_label("Type instead of speaking").fill("Half past two.")
+        await page.keyboard.press("Enter")
+        async with page.context.expect_page() as opening:
+            await page.get_by_role("link", name="This turn in the latency report").click()
+        report = await opening.value
+        row = report.locator("tr.asked")
+        await expect(row).to_contain_text("Half past two.")
+        await expect(row).to_be_in_viewport()
+        await expect(report.get_by_role("status")).to_have_count(0)  # it waits no more
+        await expect(report.locator("body")).to_contain_text("The event loop")
+
+
 async def test_a_killed_agent_is_noticed_and_the_page_says_so(tmp_path: Path) -> None:
     async with served(tmp_path) as (address, server), chromium() as browser:
         page = await opened(browser, address)

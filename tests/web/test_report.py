@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from agent.report import Selection
 from agent.report.page import fragment, style
 from agent.server import Figures
+from agent.timeline import TurnRecord
 from tests.agent.report.turns import guessed, turn
 from tests.servers.edge_http import ScriptedCalls, served
 from tests.web.browsers import chromium, opened
@@ -39,6 +40,23 @@ async def test_the_report_is_shown_to_who_has_the_token_and_has_its_colours() ->
         await expect(page.locator(".about")).to_contain_text("robin · 3 turns")
         await _looks_right(page)
         assert complaints == []
+
+
+async def test_a_turn_that_is_still_being_recorded_is_waited_for_and_gone_to() -> None:
+    kept: list[TurnRecord] = []
+    figures = Figures(lambda: b"", lambda _: fragment(Selection("a call", tuple(kept))), style())
+    async with served(ScriptedCalls(), figures=figures) as server, chromium() as browser:
+        page = await opened(browser, server.url + "/report?call=call-a#t-call-a-2-0")
+        status, row = page.get_by_role("status"), page.locator("tr.asked")
+        await expect(status).to_contain_text("This turn is still being recorded")
+        await expect(page.locator("h1")).to_be_hidden()  # "no turn has a time" would mislead
+        kept.append(turn(1))
+        await expect(page.locator("h1")).to_be_visible()
+        await expect(status).to_contain_text("This turn is still being recorded")
+        kept.extend(turn(n, user_text=f"question {n}") for n in range(2, 40))
+        await expect(row).to_contain_text("question 2")
+        await expect(row).to_be_in_viewport()
+        await expect(status).to_have_count(0)  # there is nothing more to say
 
 
 async def _looks_right(page: Page) -> None:

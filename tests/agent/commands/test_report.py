@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.__main__ import run
-from tests.agent.report.turns import turn
+from tests.agent.report.turns import stalled, turn
 
 
 @pytest.fixture
@@ -72,6 +72,27 @@ def test_a_caller_who_heard_the_reply_cut_in_is_told_everywhere(
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["cut_in"] for row in rows] == ["True", "False", "False"]
     assert [row["interrupted_after_ms"] for row in rows] == ["700.0", "", ""]
+
+
+def test_stalls_of_the_event_loop_are_told_everywhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, html = tmp_path / "run.json", tmp_path / "report.html"
+    file.write_text(json.dumps([each.to_dict() for each in (stalled(1), turn(2))]))
+    assert run(["report", "--from", str(file), "--html", str(html)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Event loop: 1 of 1 turns stalled (2 wake-ups 50 ms late or more, 120 ms" in printed
+    assert "Slow: 600 ms (endpoint 300, llm 100, tts 60) in call call-a, turn 1." in printed
+    assert "The event loop stalled 2 times in this wait, for 120 ms (80 ms at worst)." in printed
+    assert "turns in which it stalled" in html.read_text()
+    assert run(["report", "--from", str(file), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["figures"]["event_loop"]["stalled_ms"] == 120.0
+    assert shown["records"][0]["event_loop"]["worst_ms"] == 80.0
+    assert run(["report", "--from", str(file), "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["loop_stalls"] for row in rows] == ["2", ""]
+    assert [row["loop_stalled_ms"] for row in rows] == ["120.0", ""]
 
 
 def test_a_report_for_others_can_leave_out_what_was_said(recorded: Path, tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from agent.report import compare
-from agent.timeline import TurnRecord
-from tests.agent.report.turns import turn
+from agent.timeline import Lateness, TurnRecord
+from tests.agent.report.turns import stalled, turn
 
 NAMES = ("before", "after")
 
@@ -71,3 +71,15 @@ def test_how_many_heard_a_reply_cut_in_is_told_too() -> None:
         "The caller was cut off in 0 of 30 turns by before and in 2 of 20 by after;"
         " they heard it in 0 and 2." in told
     )
+
+
+def test_a_run_on_a_loop_that_stalled_says_so() -> None:
+    on_time = Lateness(worst_ms=2.0, stalls=0, stalled_ms=0.0)
+    smooth = [turn(n, event_loop=on_time) for n in range(1, 9)]
+    told = compare(smooth, [stalled(1), *smooth[1:]], NAMES).sentences
+    assert (
+        "The event loop stalled in 0 of 8 turns (0 ms) of before,"
+        " in 1 of 8 turns (120 ms) of after." in told
+    )
+    unwatched = compare(run(600), [stalled(1), *smooth[1:]], NAMES).sentences
+    assert not any("event loop" in sentence for sentence in unwatched)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from agent.report import summarise
-from agent.timeline import TurnRecord
-from tests.agent.report.turns import guessed, turn
+from agent.timeline import Lateness, TurnRecord
+from tests.agent.report.turns import STAGES, guessed, stalled, turn
 
 
 def test_the_means_of_the_stages_add_up_to_the_mean_of_the_whole() -> None:
@@ -106,6 +106,32 @@ def test_groups_hold_the_turns_of_a_profile_an_engine_and_a_day() -> None:
     llm = engines["llm smollm"]
     assert llm is not None
     assert llm.p50 == 150.0  # first token and first clause are both the LLM's
+
+
+def test_engines_of_every_kind_that_a_record_names_are_grouped_in_their_order() -> None:
+    stages = STAGES | {"speaker": "campplus", "gesture": "wave"}  # no kind of ours
+    figures = summarise([turn(1, stages=stages), turn(2)])
+    assert [group.name for group in figures.by_engine] == [
+        "vad silero",
+        "turn silence",
+        "asr moonshine",
+        "speaker campplus",
+        "llm smollm",
+        "tts hibari",
+        "gesture wave",
+    ]
+    groups = {group.name: group for group in figures.by_engine}
+    assert groups["vad silero"].total is None  # it runs beside the wait, in no span of it
+    assert groups["speaker campplus"].turns == 1
+
+
+def test_stalls_of_the_event_loop_are_counted_where_it_was_watched() -> None:
+    on_time = turn(2, event_loop=Lateness(worst_ms=3.0, stalls=0, stalled_ms=0.0))
+    loop = summarise([stalled(1), on_time, turn(3)]).event_loop
+    assert (loop.turns, loop.stalled, loop.stalls, loop.stalled_ms) == (2, 1, 2, 120.0)
+    assert loop.worst is not None
+    assert (loop.worst.n, loop.worst.p50) == (2, 41.5)
+    assert summarise([turn(1)]).event_loop.worst is None
 
 
 def test_no_turns_are_no_error() -> None:

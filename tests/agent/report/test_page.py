@@ -11,8 +11,8 @@ import pytest
 from agent.report import Selection, compare
 from agent.report.figures import ORDER
 from agent.report.page import comparison_page, fragment, page, style
-from agent.timeline import TurnRecord
-from tests.agent.report.turns import guessed, turn
+from agent.timeline import Lateness, TurnRecord
+from tests.agent.report.turns import guessed, stalled, turn
 
 EVIL = '<script>alert("1")</script><img src=x onerror=alert(1)>'
 
@@ -90,6 +90,22 @@ def test_the_median_turn_and_the_slowest_are_drawn() -> None:
     html = page(some())
     assert "The median turn: 761 ms" in html
     assert "The slowest turn: 978 ms" in html
+
+
+def test_a_slow_turn_says_whether_the_event_loop_was_to_blame() -> None:
+    on_time = turn(3, event_loop=Lateness(worst_ms=4.2, stalls=0, stalled_ms=0.0))
+    html = page(Selection("robin", (stalled(1, heard_ms=900.0), turn(2), on_time)))
+    blamed = "The event loop stalled 2 times in this wait, for 120 ms (80 ms at worst)."
+    assert html.count(blamed) == 2  # at its picture, and in the list
+    assert html.count("The event loop kept time: 4 ms late at worst.") == 1
+    assert "1 of 2" in html
+    assert "stalled once in this wait, for 60 ms." in page(Selection("one", (stalled(1, 1),)))
+    assert "event loop" not in page(Selection("unwatched", (turn(1),)))
+
+
+def test_two_replies_of_a_turn_have_a_row_each() -> None:
+    html = page(Selection("robin", (turn(1, reply=2), turn(1, reply=3))))
+    assert html.count('id="t-call-a-1-2"') == html.count('id="t-call-a-1-3"') == 1
 
 
 @pytest.mark.parametrize("records", [(), (turn(1),), (turn(1, first_response_ms=None, spans=()),)])

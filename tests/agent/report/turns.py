@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from agent.timeline import Mark, Timeline, TurnRecord
+from agent.timeline import Lateness, Mark, Timeline, TurnRecord
 
 STAGES = {"vad": "silero", "turn": "silence", "asr": "moonshine", "llm": "smollm", "tts": "hibari"}
 
@@ -30,6 +30,12 @@ def turn(number: int = 1, heard_ms: float | None = 600.0, **changes: Any) -> Tur
     if heard_ms is not None:
         timeline.ear(heard_ms / 1000, 0.0, 0.5)
     return replace(timeline.record(), **changes)
+
+
+def stalled(number: int = 1, stalls: int = 2, **changes: Any) -> TurnRecord:
+    """Return a turn in whose wait the event loop stalled, for 80 ms at worst."""
+    late = Lateness(worst_ms=80.0, stalls=stalls, stalled_ms=60.0 * stalls)
+    return turn(number, event_loop=late, **changes)
 
 
 def guessed(number: int = 1) -> TurnRecord:

@@ -57,6 +57,25 @@ test("a turn without sound has no total, and one without spans no bar", () => {
   assert.equal(barOf(1, { marks: {}, spans: [] }), null);
 });
 
+test("a reply that began too early is the agent's doing, and no interruption", () => {
+  const cut = { ...RECORD, barge_in_ms: 180, interrupted_after_ms: 640.2, cut_in: true };
+  for (const language of ["en", "zh-CN"]) {
+    const say = sentences(language);
+    const lines = notes(barOf(1, cut), say);
+    assert.ok(lines.includes(say("noteCutIn", { ms: 640 })), language);
+    assert.ok(!lines.some((line) => /You interrupted|你打断了/.test(line)), language);
+  }
+  const bargeIn = { ...cut, interrupted_after_ms: 2300, cut_in: false };
+  assert.ok(notes(barOf(1, bargeIn), t).includes(t("noteBargeIn", { ms: 180 })));
+});
+
+test("a wait in which the agent's event loop stalled says so", () => {
+  const loop = (stalls) => ({ ...RECORD, event_loop: { worst_ms: 90, stalls, stalled_ms: 140.4 } });
+  assert.ok(notes(barOf(1, loop(2)), t).includes(t("noteStalls", { count: 2, ms: 140 })));
+  assert.equal(barOf(1, loop(0)).stalls, null);
+  assert.equal(barOf(1, RECORD).stalls, null);
+});
+
 test("the median is of turns that had sound", () => {
   const bars = [500, null, 300, 900].map((total) => ({ total }));
   assert.deepEqual(summary(bars), { count: 3, median: 500, slowest: 900 });

@@ -29,6 +29,16 @@ test("an interrupted reply is cut at what was heard", () => {
   assert.equal(talk.take(end).text, "It is sunny,");
 });
 
+test("a reply that began too early is known by its record", () => {
+  const talk = new Conversation();
+  talk.take({ type: "reply", turn: 1, reply: 4, clause: 0, text: "It is sunny." });
+  const record = (reply, cut_in) => ({ type: "timeline", turn: 1, record: { reply, cut_in } });
+  assert.equal(talk.take(record(4, false)), null);
+  assert.equal(talk.take(record(9, true)), null);
+  assert.equal(talk.take(record(4, true)).cutIn, true);
+  assert.equal(talk.take(record(4, true)), null); // nothing new
+});
+
 test("turns stay in order, the caller before the agent", () => {
   const talk = new Conversation();
   talk.take({ type: "reply", turn: 1, reply: 1, clause: 0, text: "b" });
