@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 
 from agent.decisions import Drop, GoOn, Hold, Interrupt, Prepare, Release
 from agent.engines import Stages
+from agent.entry import Entry
 from agent.foresee import Foreseeing
 from agent.guess import Guess
 from agent.history import History, heard
@@ -24,13 +25,10 @@ from agent.messages import (
     HeardReply,
     HoldWord,
     Playing,
-    Reply,
     ReplyEnd,
     Silenced,
     State,
     TimelineWord,
-    ToPage,
-    Trouble,
 )
 from agent.playout import Playout, ReplyAudio
 from agent.profile import Profile
@@ -38,76 +36,12 @@ from agent.speak import Script, speak
 from agent.timeline import Lateness, Mark, Timeline, TurnRecord
 from agent.toolbox.belt import Belt, Errands
 from agent.turn import Turns
-from agent.voicing import Recast
-from stages.events import ChatRequest, Clause, Usage
+from stages.events import ChatRequest
 
 EAR_S = 2.0
 """How long a turn's record waits for the caller's ear after the reply is over."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class _Entry:
-    """One reply, and what is known of it. It is the witness of its own making."""
-
-    timeline: Timeline
-    audio: ReplyAudio
-    script: Script
-    tell: Callable[[ToPage], None]
-    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    recast: Recast = field(default_factory=Recast)
-    released: bool = False
-    over: bool = False
-    begun: float = 0.0  # monotonic seconds
-    tokens: int = 0
-    clauses: list[Clause] = field(default_factory=list)
-    trouble: str = ""
-    recall: Recall | None = None  # the memory of the character that makes it
-    pieces: tuple[int | None, ...] = ()  # utterances that it answers; none: typed
-    person: str = ""  # who is known to have said them
-
-    def mark(self, name: Mark) -> None:
-        self.timeline.mark(name, monotonic())
-
-    def piece(self) -> None:
-        self.mark("llm_first_token")
-        self.tokens += 1
-
-    def clause(self, clause: Clause) -> None:
-        self.clauses.append(clause)
-        self.timeline.reply_text += clause.text
-        if self.released:
-            self.show(clause)
-
-    def usage(self, usage: Usage) -> None:
-        self.tokens = usage.completion_tokens  # what the engine counted, instead of pieces
-
-    def fell_back(self, sentence: str) -> None:
-        self.timeline.fallbacks.append(sentence)
-        _log.warning("call %s: %s", self.timeline.call, sentence)
-
-    def failed(self, sentence: str) -> None:
-        self.timeline.error = self.trouble = sentence
-        _log.warning("call %s: %s", self.timeline.call, sentence)
-        if self.released:
-            self.tell(Trouble(sentence=sentence))
-
-    def show(self, clause: Clause) -> None:
-        """Tell the page a clause of a reply that it may know of."""
-        turn, reply = self.timeline.turn, self.timeline.reply
-        self.tell(Reply(turn=turn, reply=reply, clause=clause.number, text=clause.text))
-
-    def release(self) -> None:
-        """Tell the page what was kept from it while the reply was a guess."""
-        self.released = True
-        self.script.guess.sure.set()
-        if self.script.errands is not None:
-            self.script.errands.sure.set()
-        for clause in self.clauses:
-            self.show(clause)
-        if self.trouble:
-            self.tell(Trouble(sentence=self.trouble))
 
 
 @dataclass(eq=False)
@@ -133,7 +67,7 @@ class Replies:
     recall: Recall | None = None  # its memory, where it has one
     late: Callable[[float, float], Lateness | None] = lambda begin, end: None  # the event loop
     own_words: str = ""  # said by the next reply that belongs to no turn; else it is the greeting
-    _entries: dict[int, _Entry] = field(default_factory=dict)
+    _entries: dict[int, Entry] = field(default_factory=dict)
     _missed: list[tuple[float, int]] = field(default_factory=list)  # this turn's: begun, tokens
     _foreseeing: Foreseeing = field(init=False)
 
@@ -295,7 +229,7 @@ class Replies:
 
     # --- one reply --------------------------------------------------------------------------
 
-    def _entry(self, number: int, turn: int, text: str) -> _Entry:
+    def _entry(self, number: int, turn: int, text: str) -> Entry:
         timeline = Timeline(
             call=self.call,
             turn=turn,
@@ -308,7 +242,7 @@ class Replies:
         for begun, tokens in self._missed:
             timeline.guess(begun)
             timeline.guess_dropped(tokens)
-        entry = _Entry(timeline, ReplyAudio(number), self._script(turn, text), self.line.send)
+        entry = Entry(timeline, ReplyAudio(number), self._script(turn, text), self.line.send)
         entry.recall = self.recall
         self._entries[number] = entry
         return entry
@@ -328,7 +262,7 @@ class Replies:
             stages.llm, stages.mouths, language, request, greeting, errands=errands, guess=guess
         )
 
-    async def _make(self, entry: _Entry) -> None:
+    async def _make(self, entry: Entry) -> None:
         self._foreseeing.stop()
         with entry.scope:
             await _remind(entry)
@@ -352,7 +286,7 @@ class Replies:
         self._finish(entry, interrupted=False)
         self.turns.over(number)
 
-    def _finish(self, entry: _Entry, *, interrupted: bool) -> None:
+    def _finish(self, entry: Entry, *, interrupted: bool) -> None:
         """Remember the reply as it was heard, and let its record wait for the ear."""
         entry.over = True
         entry.scope.cancel()
@@ -376,7 +310,7 @@ class Replies:
         self._show(entry)
         self.tasks.start_soon(self._file, entry)
 
-    async def _file(self, entry: _Entry) -> None:
+    async def _file(self, entry: Entry) -> None:
         """Keep the record once the ear has had its time; at once when the call ends."""
         try:
             await anyio.sleep(EAR_S)
@@ -385,13 +319,13 @@ class Replies:
             if entry.timeline.turn:  # the greeting answers nobody
                 self.keep(entry.timeline.record())
 
-    def _show(self, entry: _Entry) -> None:
+    def _show(self, entry: Entry) -> None:
         if entry.timeline.turn:
             record = entry.timeline.record().to_dict()
             self.line.send(TimelineWord(turn=entry.timeline.turn, record=record))
 
 
-async def _remind(entry: _Entry) -> None:
+async def _remind(entry: Entry) -> None:
     """Find out whom a reply answers, and tell the model what is remembered of them."""
     recall, request = entry.recall, entry.script.request
     if recall is None or request is None:
