@@ -259,8 +259,12 @@ class Ears:
             self._recent.popleft()
 
     def _foresee(self, partial: Transcript) -> None:
-        """Let the LLM read ahead, to the last word and mark: if they stay, nothing is left."""
-        if partial.text and self.turns.settings.speculate:
+        """Let the LLM read ahead, to the last word and mark: if they stay, nothing is left.
+
+        Where the final is about to come, and will say more, reading would only be in its way.
+        """
+        late = self.turns.end_is_after(partial.upto)
+        if partial.text and self.turns.settings.speculate and not late:
             self.replies.foresee(self.turns.said_with(partial.text))
 
     def utterance_audio(self) -> Samples:

@@ -128,6 +128,10 @@ class Turns:
             return actions + self._finish(now, now.ended_at)
         return actions
 
+    def end_is_after(self, upto: int) -> bool:
+        """Tell whether it is getting quiet, and words up to there lack what was said last."""
+        return self._levels.end_is_after(upto)
+
     @property
     def wants_to_know(self) -> bool:
         """Whether somebody talks over a reply, and who it is decides whether they may."""

@@ -16,6 +16,9 @@ BURST = samples_in(200)
 LATEST_VAD = samples_in(128)
 """Samples by which a VAD may be late to believe in silence; what is softer is speech then."""
 
+HUSH = samples_in(32)
+"""Samples after which what is quiet may be the end of what is said."""
+
 RISING = 0.15
 """Probability from which a loud frame may be the beginning of speech that a VAD has yet to
 believe in: no turn ends in it; the next frame tells."""
@@ -46,6 +49,10 @@ class Levels:
     def quiet(self) -> int:
         """Samples since; none where nobody listens for it."""
         return 0 if self.loud is None else self.position - self.loud
+
+    def end_is_after(self, upto: int) -> bool:
+        """Tell whether it is getting quiet, and words up to there lack what was said last."""
+        return self.quiet >= HUSH and self.position - self.quiet - upto > HUSH
 
     @property
     def speech_upto(self) -> int:

@@ -77,3 +77,12 @@ def test_in_noise_that_is_as_loud_as_speech_a_guess_waits_for_the_vad_alone(leve
     assert kinds(levels.hear(64, 0.05, loud=True)) == ["AskFinal"]
     assert levels.final("What time is it?") == []
     assert kinds(levels.hear(48, 0.05, loud=True)) == ["Prepare"]
+
+
+def test_words_that_lack_the_end_are_known_once_it_is_quiet(levels: Floor) -> None:
+    end = levels.position
+    assert not levels.turns.end_is_after(end - samples_in(200))  # more may be said
+    levels.hear(32, 0.95, loud=False)
+    assert levels.turns.end_is_after(end - samples_in(200))
+    assert not levels.turns.end_is_after(end)
+    assert not levels.turns.end_is_after(levels.position)
