@@ -36,7 +36,7 @@ def test_after_the_last_token_of_a_draft_nothing_is_likely() -> None:
 
 @pytest.mark.speech
 @pytest.mark.model
-@pytest.mark.parametrize("name", ["g_brooklyn", "az_weather", "ps_goforward", "v2j_what_time_is_it"])
+@pytest.mark.parametrize("name", ["g_brooklyn", "az_weather", "ps_goforward"])
 def test_words_are_the_same_with_a_draft_and_take_fewer_steps(
     store: ModelStore, speech: Path, name: str
 ) -> None:
