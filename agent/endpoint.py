@@ -82,7 +82,7 @@ class Clues(NamedTuple):
     """What makes it likely that more comes, and what that adds to the doubt."""
 
     detector: float = 0.5  # how sure it is that more comes, squared: a little doubt is none
-    comma: float = 0.8  # at the end
+    comma: float = 0.65  # at the end
     alone: float = 0.65  # one word, or a call and a name
     hesitation: float = 1.0  # at the end
     question: float = -0.15
