@@ -8,6 +8,9 @@ What was played and what is heard are both cut into steps of 16 ms and bands of 
 hertz. Where the levels of the last second rise and fall with those of the reply a while ago, it
 is an echo: its delay, and its loudness in each band, are learnt then. A sound is somebody else's
 so far as it stands out of the echo that is expected.
+
+A caller who talks over a reply rises when it falls silent, which can look like a late echo. But an
+echo leaves nothing out: where the reply sounded and nothing came back, there is none.
 """
 
 from __future__ import annotations
@@ -45,6 +48,17 @@ OWN = 0.35
 """Share of a sound that is no echo from which it is somebody else's."""
 TRUST = 0.25
 """How much of what is newly learnt is believed."""
+PROOF = 128
+"""Steps (2 s) in which an echo must have been heard wherever the reply was."""
+MISSING_DB = 10.0
+"""By how much a band is softer than the echo that is expected where there is none."""
+NEW_MISSES, KNOWN_MISSES = 0.25, 0.5
+"""Share of the reply that may be missed, by an echo that is new and by one that was learnt.
+
+Echoes of two measured rooms miss 2 % (p50) and 10 % (p95); callers taken for one, 47 % and more.
+"""
+FEW = 50
+"""Steps and bands with sound of the reply that prove nothing."""
 ENOUGH = 0.15
 """Share of steps and bands that must hold sound of the reply before it is looked for."""
 
@@ -60,8 +74,8 @@ class EchoGuard:
     """
 
     def __init__(self) -> None:
-        self._played = Bands(PLAYOUT_RATE, 3 * DELAYS + WINDOW)
-        self._heard = Bands(SAMPLE_RATE, WINDOW)
+        self._played = Bands(PLAYOUT_RATE, 3 * DELAYS + PROOF)
+        self._heard = Bands(SAMPLE_RATE, PROOF)
         self._ahead: deque[int] = deque(maxlen=128)  # steps played less steps heard
         self._evidence = np.zeros(DELAYS)
         self._gain: npt.NDArray[np.float64] | None = None  # dB, by band
@@ -97,7 +111,9 @@ class EchoGuard:
         return 1.0 if self._gain is None else self._own(late, self._gain)
 
     def _learn(self, late: int) -> None:
-        """Look for the reply in the last second."""
+        """Look for the reply in the last second; forget an echo that is missing."""
+        if self._gain is not None and self._missed(late + self._delay, self._gain) > KNOWN_MISSES:
+            self._gain, self._evidence = None, np.zeros(DELAYS)
         said = self._played.last(WINDOW + DELAYS, late)
         loud = said > SILENT_DB
         if not (_are_many(loud[DELAYS:]) or _are_many(loud)):
@@ -110,13 +126,23 @@ class EchoGuard:
         if likeness[best] < ALIKE:
             return
         new = softer(said[DELAYS - best : DELAYS - best + WINDOW], heard)
-        if new is None:
+        if new is None or self._missed(late + best, new) > NEW_MISSES:
             return
         if self._gain is None or abs(best - self._delay) > 2:
             self._gain = new
         else:
             self._gain = self._gain + TRUST * (new - self._gain)
         self._delay = best
+
+    def _missed(self, delay: int, gain: npt.NDArray[np.float64]) -> float:
+        """Return the share of the reply, so many steps ago, of which nothing was heard."""
+        said, heard = self._played.last(PROOF, delay), self._heard.last(PROOF)
+        echo = said + gain
+        there = (said > SILENT_DB) & (echo > FAINT_DB + MISSING_DB)
+        if np.count_nonzero(there) < FEW:
+            return 0.0
+        missing = np.maximum(heard, FAINT_DB) < echo - MISSING_DB
+        return float(missing[there].mean())
 
     def _own(self, late: int, gain: npt.NDArray[np.float64]) -> float:
         """Return which share of the last steps' sound stands out of the echo that is expected."""

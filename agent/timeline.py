@@ -244,8 +244,11 @@ class Timeline:
         self._caller_end, self._uncertainty_ms = speech_end, uncertainty_ms
 
     def barge_in(self, speech_start: float, silent: float) -> None:
-        """Say when an interruption's speech began and when the ear fell silent, in seconds."""
-        self._barge_in = self._barge_in or (speech_start, silent)
+        """Say when an interruption's speech began and when the ear fell silent, in seconds.
+
+        That may be before: in a pause of the reply, or if another sound had held it already.
+        """
+        self._barge_in = self._barge_in or (speech_start, max(speech_start, silent))
 
     def interruption(self, speech_start: float) -> None:
         """Say when the speech that ended the reply began, in seconds, as we heard it here."""

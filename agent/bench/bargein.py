@@ -19,7 +19,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from agent.bench.echoes import by_level, in_rooms, show_rooms
+from agent.bench.echoes import by_level, in_rooms, show_rooms, without_echo
 from agent.bench.figures import percentiles
 from agent.bench.overtalk import Outcome, Overtalk, Sound, first_speech
 from agent.engines import Stages, open_engines
@@ -33,6 +33,8 @@ from stages.models import ModelStore
 
 NO_CASE = ("rir", "babble")
 """Kinds of noise that are no case: what is no sound, and other people's speech."""
+GUARDED = "speech, guarded"
+"""The group of speech over replies that the echo guard knows of, in one call without an echo."""
 LONGEST_NOISE = 8 * SAMPLE_RATE
 NODS = {
     "mfa_uhuh": ((1.92, 2.14), (2.62, 2.88), (3.23, 3.58)),
@@ -49,7 +51,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--profile", default=default_id(), help="whose stages (%(default)s)")
     parser.add_argument("--all", action="store_true", help="show every sound")
-    parser.add_argument("--echo", action="store_true", help="also in rooms with a loudspeaker")
+    parser.add_argument("--echo", action="store_true", help="with the guard, and in rooms")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -62,9 +64,12 @@ async def _run(options: argparse.Namespace) -> int:
     profile = load(options.profile)
     async with open_engines(ModelStore()) as engines:
         stages = await engines.stages(profile)
+        sounds = [await _placed(stages, one) for one in sounds]
         outcomes = await over(stages, profile.turn.settings, sounds)
         rooms = []
         if options.echo:
+            speech = [replace(one, group=GUARDED) for one in sounds if one.group == "speech"]
+            outcomes += await without_echo(stages, profile.turn.settings, speech)
             rooms = await in_rooms(stages, profile.turn.settings, options.speech)
     if options.json:
         rows = [asdict(outcome) for outcome in outcomes]
@@ -79,12 +84,14 @@ async def _run(options: argparse.Namespace) -> int:
 
 async def over(stages: Stages, settings: TurnSettings, sounds: Sequence[Sound]) -> list[Outcome]:
     """Return what each sound does to a reply."""
-    outcomes = []
-    for one in sounds:
-        if one.starts is not None:
-            one = replace(one, starts=await first_speech(stages, one.samples))
-        outcomes.append(await Overtalk(stages, settings, one).run())
-    return outcomes
+    return [await Overtalk(stages, settings, one).run() for one in sounds]
+
+
+async def _placed(stages: Stages, one: Sound) -> Sound:
+    """Return the sound with the place of its first speech sample, if it is speech."""
+    if one.starts is None:
+        return one
+    return replace(one, starts=await first_speech(stages, one.samples))
 
 
 # --- sounds ---------------------------------------------------------------------------------
@@ -155,6 +162,6 @@ def _show(console: Console, outcomes: Sequence[Outcome], every: bool) -> None:
         table.add_row(name, *counts[:2], *pairs[:2], counts[2], *pairs[2:])
     console.print(table)
     for one in outcomes:
-        wrong = (one.group == "speech") == (one.ended_ms is None)
+        wrong = (one.group in ("speech", GUARDED)) == (one.ended_ms is None)
         if every or wrong:
             console.print(f"{one.sound}: {one}")

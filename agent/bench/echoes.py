@@ -57,6 +57,7 @@ class Echoing(Overtalk):
     """One reply in one room; ``sound`` is what somebody says meanwhile.
 
     Args:
+        room: none: the line has no echo.
         guarded: whether the guard is asked.
     """
 
@@ -84,7 +85,8 @@ class Echoing(Overtalk):
         return self._mic[start:end] + self._echo(start, end)
 
     def _echo(self, start: int, end: int) -> Samples:
-        assert self.room is not None
+        if self.room is None:
+            return silence(end - start)
         response, late = self.room.response, samples_in(self.room.late_ms)
         first, last = start - late - len(response), end - late
         air = np.concatenate([silence(max(0, -first)), self._air[max(0, first) : max(0, last)]])
@@ -175,14 +177,32 @@ async def in_rooms(
     return results
 
 
+async def without_echo(
+    stages: Stages, settings: TurnSettings, sounds: Sequence[Sound]
+) -> list[Outcome]:
+    """Return what each sound does to a reply, one after the other in a call without any echo."""
+    said, guard = await _spoken(stages), EchoGuard()
+    outcomes = []
+    for one in sounds:
+        audio = await _to_play(said)
+        case = Echoing(stages, settings, one, said=said, audio=audio, guard=guard)
+        outcomes.append(await case.run())
+    return outcomes
+
+
 async def _one(
     stages: Stages, settings: TurnSettings, heard: Sound, said: Said, room: Room, *, guarded: bool
 ) -> Outcome:
+    audio = await _to_play(said)
+    case = Echoing(stages, settings, heard, said=said, audio=audio, room=room, guarded=guarded)
+    return await case.run()
+
+
+async def _to_play(said: Said) -> ReplyAudio:
     audio = ReplyAudio(1)
     await audio.push(said.samples)
     audio.finished = True
-    case = Echoing(stages, settings, heard, said=said, audio=audio, room=room, guarded=guarded)
-    return await case.run()
+    return audio
 
 
 def _response(file: Path) -> Samples:

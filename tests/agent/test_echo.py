@@ -89,6 +89,19 @@ def test_without_an_echo_nothing_is_taken_from_the_caller() -> None:
     assert guard.delay_ms is None
 
 
+def test_callers_who_talk_over_replies_are_no_echo_of_them() -> None:
+    guard = EchoGuard()
+    for turn in range(12):  # a reply falls silent 80 ms after somebody talks over it
+        starts = 0.5 + 0.2 * turn
+        reply, caller = voice(starts + 0.08, seed=turn), voice(1.2, turn + 100, SAMPLE_RATE)
+        played = np.concatenate([reply, silence(2 * PLAYOUT_RATE)])
+        microphone = np.concatenate([silence(round(starts * SAMPLE_RATE)), caller])
+        microphone = np.pad(microphone, (0, len(played) * 2 // 3 - len(microphone)))
+        left = judged(guard, played, microphone)
+        assert min(left[after(starts) + 1 : after(starts + 1.2) - 1]) == 0.9
+    assert guard.delay_ms is None
+
+
 def test_a_caller_alone_is_heard_after_an_echo_was_learnt() -> None:
     guard, played = EchoGuard(), np.concatenate([voice(3, seed=1), silence(3 * PLAYOUT_RATE)])
     microphone = came_back(played, 120, -20)
@@ -104,6 +117,16 @@ def test_an_echo_that_moves_is_found_again() -> None:
     left = judged(guard, played, microphone)
     assert np.mean(np.array(left[after(5) :]) > 0) < 0.05
     assert guard.delay_ms == pytest.approx(190, abs=50)
+
+
+def test_an_echo_that_is_cancelled_from_now_on_is_forgotten() -> None:
+    guard, played = EchoGuard(), voice(6, seed=1)
+    microphone = came_back(played, 120, -20)
+    microphone[3 * SAMPLE_RATE :] = 0
+    judged(guard, played[: 3 * PLAYOUT_RATE], microphone[: 3 * SAMPLE_RATE])
+    assert guard.delay_ms is not None
+    judged(guard, played[3 * PLAYOUT_RATE :], microphone[3 * SAMPLE_RATE :])
+    assert guard.delay_ms is None
 
 
 # --- words ----------------------------------------------------------------------------------

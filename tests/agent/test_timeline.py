@@ -239,6 +239,13 @@ def test_an_interruption_has_its_own_span() -> None:
     assert record.barge_in_ms == 150
 
 
+def test_a_reply_that_was_silent_before_it_was_talked_over_took_no_time() -> None:
+    turn = usual()
+    turn.interrupted = True
+    turn.barge_in(speech_start=AT + 2.15, silent=AT + 2.0)  # it was held by a breath before
+    assert turn.record().barge_in_ms == 0
+
+
 def test_a_caller_who_goes_on_at_once_over_a_reply_that_sounds_was_cut_into() -> None:
     turn = usual()
     turn.interrupted = True

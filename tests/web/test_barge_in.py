@@ -1,4 +1,4 @@
-"""A person talks over the embedded agent in a browser: it is silent, and knows what was heard."""
+"""Somebody talks over the embedded agent in a browser: it is silent, and knows what was heard."""
 
 from __future__ import annotations
 
@@ -55,12 +55,29 @@ NEAR_S = 0.35
 """A word, and what the two ends of a reply are measured by."""
 
 
+ASKED = ("g_brooklyn", 0.1, 1.7)
+OVER_IT = (
+    ("g_mountain_view", 0.0, 1.0),
+    ("az_weather", 0.1, 1.3),
+    ("g_audio2", 0.45, 2.0),
+    ("in_sample2", 0.2, 1.8),
+    ("ps_goforward", 0.45, 2.3),
+)
+"""Recordings, and from when to when (s) somebody speaks in them: noise is no interruption."""
+WITHIN_MS = 200
+"""From the caller's first sample to silence in their ear; 65 to 170 on two shared cores."""
+ANSWER_S = 4.5
+"""A pause in which the agent takes the word."""
+
+
 def microphone(speech: Path, target: Path) -> Path:
-    """Write what Chromium's microphone hears: a question, and another one over the reply."""
+    """Write what Chromium's microphone hears: a question, and others over the replies."""
     pieces = [np.zeros(4 * RATE)]
-    for name, pause in (("g_brooklyn", 4.5), ("g_mountain_view", 12)):
+    for name, begin, end in (ASKED, *OVER_IT):
         sound = clip(speech, f"dev/en_assistant/{name}.flac")
-        pieces += [soxr.resample(sound, SAMPLE_RATE, RATE), np.zeros(round(pause * RATE))]
+        said = sound[round(begin * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+        pieces += [soxr.resample(said, SAMPLE_RATE, RATE), np.zeros(round(ANSWER_S * RATE))]
+    pieces.append(np.zeros(8 * RATE))
     with wave.open(str(target), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -84,6 +101,15 @@ async def spoken(store: ModelStore) -> ReplyAudio:
     return audio
 
 
+def ends_where_the_voice_did(story: ReplyAudio, text: str, lasted_ms: float) -> bool:
+    """Tell whether these words of the story are those that were heard in that time."""
+    least, most = (
+        heard(story.spans, round((lasted_ms / 1000 + off) * PLAYOUT_RATE), complete=False)
+        for off in (-NEAR_S, NEAR_S)
+    )
+    return STORY.startswith(text) and len(least) <= len(text) <= len(most)
+
+
 async def test_real_speech_silences_the_page_and_the_history_ends_where_the_voice_did(
     speech: Path, store: ModelStore, tmp_path: Path
 ) -> None:
@@ -99,23 +125,19 @@ async def test_real_speech_silences_the_page_and_the_history_ends_where_the_voic
         await page.add_init_script(LISTEN)
         await page.reload()
         await page.get_by_role("button", name="Call", exact=True).click()
-        cut = page.locator("li.agent").first
-        await expect(cut).to_contain_text("interrupted", timeout=60_000)
-        await expect(page.locator("li.agent")).to_have_count(2, timeout=20_000)
-        shown = (await cut.locator("p span").first.inner_text()).strip()
-        silenced = (await told(page, "silenced"))[0]
-        begun = (await told(page, "heard"))[0]
+        replies = page.locator("li.agent")
+        await expect(replies).to_have_count(len(OVER_IT) + 1, timeout=80_000)
+        shown = await replies.locator("p span:first-child").all_inner_texts()
+        begun, silenced = await told(page, "heard"), await told(page, "silenced")
         await page.get_by_role("button", name="Hang up").click()
 
-    lasted = (silenced["at"] - begun["heard"]) / 1000
-    least, most = (
-        heard(story.spans, round((lasted + off) * PLAYOUT_RATE), complete=False)
-        for off in (-NEAR_S, NEAR_S)
-    )
-    assert STORY.startswith(shown)
-    assert len(least) <= len(shown) <= len(most)
-    record = read(tmp_path / "firstword" / "turns.sqlite")[0]
-    assert record.interrupted
-    assert record.heard_text == shown
-    assert record.barge_in_ms == pytest.approx(silenced["at"] - silenced["speech_start"], abs=0.01)
-    assert silenced["at"] < silenced["speech_start"] + 400  # docs/barge-in.md: on a free machine
+    *records, _ = read(tmp_path / "firstword" / "turns.sqlite")
+    assert all(record.interrupted for record in records)
+    kept = [record.heard_text for record in records]
+    assert kept == [text.strip() for text in shown[: len(OVER_IT)]]
+    assert len(kept) == len(silenced) == len(OVER_IT)
+    for record, start, end in zip(records, begun, silenced, strict=False):
+        assert record.reply == start["reply"] == end["reply"]
+        assert ends_where_the_voice_did(story, record.heard_text, end["at"] - start["heard"])
+        assert record.barge_in_ms == pytest.approx(end["at"] - end["speech_start"], abs=0.01)
+        assert end["at"] - end["speech_start"] < WITHIN_MS

@@ -50,6 +50,24 @@ def test_rooms_are_counted_by_level() -> None:
 
 @pytest.mark.model
 @pytest.mark.speech
+@pytest.mark.timeout(60)
+async def test_the_guard_takes_nothing_from_people_in_a_call_without_an_echo(
+    speech: Path, store: ModelStore
+) -> None:
+    names = ("g_audio2", "ps_goforward", "in_sample2", "az_weather", "ps_numbers", "g_two_channel")
+    voices = [clip(speech, f"dev/en_assistant/{name}.flac")[: 3 * SAMPLE_RATE] for name in names]
+    async with open_engines(store) as engines:
+        profile = load("default")
+        stages, settings = await engines.stages(profile), profile.turn.settings
+        sounds = [Sound("one", "speech", voice, 0) for voice in voices]
+        guarded = await echoes.without_echo(stages, settings, sounds)
+        alone = await bargein.over(stages, settings, sounds)
+    assert [one.hold_ms for one in guarded] == [one.hold_ms for one in alone]
+    assert all(one.ended_ms is not None for one in guarded)
+
+
+@pytest.mark.model
+@pytest.mark.speech
 @pytest.mark.timeout(180)
 async def test_a_real_voice_in_real_rooms_does_not_interrupt_itself_and_a_person_does(
     speech: Path, store: ModelStore
