@@ -29,9 +29,8 @@ LONGEST_ZH = 6
 _SOUNDS_ZH = re.compile("[嗯哼哦噢喔啊]+")
 _HUM = re.compile(r"[mhau'-]+")
 """How recognisers spell a hum or a laugh: "mamma", "aha", "hahaha"."""
-_ORDERS = frozenset(
-    {"hang on", "hold on", "stop", "wait", "no", "停", "停下", "等等", "等一下", "不"}
-)
+_ORDERS_EN = {"hang on", "hold on", "stop", "wait", "no", "quit", "quiet", "cancel", "enough"}
+_ORDERS = frozenset(_ORDERS_EN | {"停", "停下", "等等", "等一下", "不", "够了", "别说了", "安静"})
 _PUNCTUATION = re.compile(r"[^\w\s'-]+")
 
 

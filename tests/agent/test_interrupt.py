@@ -46,7 +46,9 @@ def test_up_to_three_nods_are_a_nod(nods: list[str]) -> None:
     assert is_backchannel(", ".join(nods).upper() + ".")
 
 
-@pytest.mark.parametrize("text", ["Stop!", "no wait", "No, no, no.", "Hang on.", "等一下", "停。"])
+@pytest.mark.parametrize(
+    "text", ["Stop!", "no wait", "No, no, no.", "Hang on.", "Quit.", "等一下", "停。", "别说了。"]
+)
 def test_an_order_to_stop_is_one(text: str) -> None:
     assert is_order(text)
 
