@@ -24,7 +24,7 @@ class TurnSettings(BaseModel):
     start_ms: int = Field(64, ge=0, le=1000, description="of speech before an utterance begins")
     pre_roll_ms: int = Field(320, ge=0, le=2000, description="kept from before it began")
     pause_ms: int = Field(48, ge=32, le=1000, description="of silence before guesswork begins")
-    confident_ms: int = Field(280, ge=100, le=5000, description="of silence when all says: done")
+    confident_ms: int = Field(300, ge=100, le=5000, description="of silence when all says: done")
     doubtful_ms: int = Field(520, ge=100, le=8000, description="of silence when little says so")
     cap_ms: int = Field(1500, ge=200, le=15000, description="of silence that ends any turn")
     longest_ms: int = Field(30_000, ge=2000, le=120_000, description="of one utterance, at most")
