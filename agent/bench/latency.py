@@ -205,7 +205,8 @@ async def measure(
     Raises:
         NotPossible: the agent does not start, or refuses a call.
     """
-    async with own_agent(profile, ["--max-calls", str(max(calls))], state) as url:
+    lines = str(2 * max(calls))  # who calls again may be there before their last call is over
+    async with own_agent(profile, ["--max-calls", lines], state) as url:
         await caller.place(url, spoken.files[:1], profile=profile)
         rounds = []
         for count in calls:
