@@ -140,6 +140,8 @@ def hangs(text: str) -> bool:
     if _is_only(OPENINGS, marked):
         return True
     words = _tokens(plain)
+    if words == ["a"]:  # a letter, or what a recogniser makes of the end of a word
+        return False
     last = words[-1:]
     if marked.endswith(("?", "!", "？", "！", "。")):
         return last != [] and last[0] in OPEN_EN
