@@ -30,7 +30,7 @@ _NOTHING = "You"
 """What the model writes for silence; said by a person it comes with a full stop."""
 
 _DOUBTFUL = frozenset(
-    {"you", "thank you", "bye", "oh", "uh", "so", "the", "mm", "hmm", "mm-hmm"}
+    {"you", "thank you", "bye", "oh", "uh", "so", "the", "okay", "mm", "hmm", "mm-hmm"}
 )
 """What it often writes for noise, and people say, too: hums if silence follows the noise."""
 
