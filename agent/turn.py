@@ -62,7 +62,7 @@ class Turns:
     _speaking: Replying | None = None
     _carried: str = ""  # words of a turn whose reply was never heard
     _spent: int = 0  # position up to which the audio belongs to utterances that are over
-    _pauses: list[float] = field(default_factory=list)
+    _pauses: tuple[float, ...] = ()
     _gone: bool = False
 
     # --- events -----------------------------------------------------------------------------
@@ -103,9 +103,7 @@ class Turns:
             return self._maybe_interrupt(words.text)
         if words.upto != utterance.asked_at or utterance.text is not None:
             return []  # the caller has gone on since, or it was said before
-        text, was_burst = utterance.hear(words.text.strip(), self._speaking is not None)
-        if was_burst:  # what it was taken for is no pause of theirs
-            self._pauses.pop()
+        text = utterance.hear(words.text.strip(), self._speaking is not None)
         actions = self._maybe_interrupt(text)
         if utterance.ended_at is not None:
             return actions + self._finish(utterance, utterance.ended_at)
@@ -209,8 +207,7 @@ class Turns:
     def _resume(self, utterance: Utterance) -> list[Action]:
         """Take the pause back: the caller goes on."""
         assert self._run_start is not None
-        self._pauses.append(milliseconds_in(self._run_start - utterance.last_speech))
-        del self._pauses[:-REMEMBERED_PAUSES]
+        self._pauses = (*self._pauses, *utterance.pause_ms)[-REMEMBERED_PAUSES:]
         utterance.resume(self._run_start)
         return self._prepared.drop()
 
@@ -218,7 +215,8 @@ class Turns:
         if utterance.silent or end - utterance.start < samples_in(self.settings.longest_ms):
             return []
         utterance.silent, utterance.ended_at, utterance.forced = True, end, True
-        return [utterance.ask(end, 0)]
+        utterance.last_speech = end  # however soft: the next one goes on from there
+        return [] if utterance.asked_at == end else [utterance.ask(end, 0)]
 
     # --- silence ----------------------------------------------------------------------------
 
@@ -240,13 +238,11 @@ class Turns:
 
     def _pause(self, utterance: Utterance, end: int, silence: int) -> list[Action]:
         """Ask for words and an opinion, once a pause."""
-        actions: list[Action] = []
-        if not utterance.silent and utterance.soft_since_asked:
-            utterance.take_back()
+        lacking = not utterance.silent and utterance.soft_since_asked
         utterance.silent = True
-        if utterance.asked_at is None:
-            actions = [utterance.ask(end, silence)]
-        return actions + self._guess(utterance)
+        if utterance.asked_at is None or lacking:
+            return [utterance.ask(end, silence)]
+        return self._guess(utterance)
 
     def _patience(self, utterance: Utterance) -> float:
         return self.patience(self.settings, utterance.evidence(self._pauses))
@@ -265,6 +261,7 @@ class Turns:
 
     def _close(self, utterance: Utterance, upto: int) -> Close:
         """End the utterance; no other one shall have its audio up to there."""
+        self._pauses = (*self._pauses, *utterance.pause_ms)[-REMEMBERED_PAUSES:]
         self._utterance, self._spent = None, upto
         if self._run_start is not None:
             self._run_start = max(self._run_start, upto)
@@ -291,13 +288,14 @@ class Turns:
             return []  # who it is will be told in a moment, or the words are given up
         if self.answers_known and not utterance.known:
             return self._dismiss(utterance)
-        if self._speaking is not None and (self._protected or not self._takes_the_word(text)):
-            return self._dismiss(utterance)
+        actions = self._maybe_interrupt(text)
         said = self.said_with(text)
-        if not said:
+        if self._speaking is not None or not said:
             return self._dismiss(utterance)
-        close = self._close(utterance, utterance.spent)
-        return [close, self._release(said, utterance.last_speech, endpoint)]
+        if not self._prepared.answers(said):
+            actions += self._prepared.drop()
+        actions.append(self._close(utterance, utterance.spent))
+        return [*actions, self._release(said, utterance.last_speech, endpoint)]
 
     # --- replies ----------------------------------------------------------------------------
 
@@ -307,21 +305,19 @@ class Turns:
 
     def _guess(self, utterance: Utterance) -> list[Action]:
         """Prepare the reply to the words of a pause, once it is longer than dips are."""
+        stranger = self.answers_known and utterance.known is False
+        if self._speaking is not None or stranger or not self.settings.speculate:
+            return []  # for now
         quiet = self._levels.quiet
         if utterance.silent:  # where there is noise the level never falls
             quiet = max(quiet, self._levels.position - utterance.last_speech)
         if utterance.text is None or utterance.guessed or quiet < samples_in(DIP_MS):
             return []
         utterance.guessed = True
-        return self._prepare(utterance)
+        said = self.said_with(utterance.text)
+        return self._prepare(said) if said and not self._prepared.answers(said) else []
 
-    def _prepare(self, utterance: Utterance) -> list[Action]:
-        said = self.said_with(utterance.text or "")
-        stranger = self.answers_known and utterance.known is False
-        if not said or stranger or not self.settings.speculate or self._speaking is not None:
-            return []
-        if self._prepared.answers(said):
-            return []
+    def _prepare(self, said: str) -> list[Action]:
         actions = self._prepared.drop()
         if not self._prepared.tries.one_more(self.turn, self.settings.tries):
             return actions
@@ -329,10 +325,9 @@ class Turns:
         return [*actions, Prepare(self._prepared.now.reply, self.turn, said)]
 
     def _release(self, text: str, speech_end: int | None, endpoint: int | None) -> Release:
-        ready = self._prepared.answers(text)
-        prepared = self._prepared.take()
-        reply = prepared.reply if ready and prepared is not None else self._next_reply()
-        action = Release(reply, self.turn, text, ready, speech_end, endpoint)
+        prepared = self._prepared.take()  # the reply to this; others were dropped
+        reply = self._next_reply() if prepared is None else prepared.reply
+        action = Release(reply, self.turn, text, prepared is not None, speech_end, endpoint)
         self._carried = ""
         self._speaking = Replying(action.reply, action.turn, text)
         if text:
@@ -353,7 +348,8 @@ class Turns:
             return []
         run = end - self._run_start
         enough = samples_in(self.settings.interrupt_ms)
-        if run >= enough and 2 * self._sure >= enough:
+        long = run >= enough and 2 * self._sure >= enough
+        if long or self._takes_the_word(utterance.text or ""):  # early words grew credible
             return self._interrupt(utterance.start)
         return self._hold(end)
 
