@@ -212,7 +212,7 @@ class AnyCallWithLevels(AnyCall):
         self.floor.hear(ms, 0.95, loud=True)
         self.every_decision_made_sense()
         forced = self.ledger.open is not None and self.promises.forced
-        assert forced or not self.ledger.prepared
+        assert self.gone or forced or not self.ledger.prepared
 
 
 for machine in (AnyCall, AnyCallWithLevels):
