@@ -202,6 +202,7 @@ class AnyCallWithLevels(AnyCall):
         self.answer_the_newest(words)
 
     def answer_the_newest(self, words: str) -> None:
+        self.every_decision_made_sense()  # what was given up by now has no words
         for ask in self.floor.all(AskFinal)[-1:]:
             self.promises.final(ask, words)
             self.floor.final(words, ask)
