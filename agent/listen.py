@@ -263,7 +263,7 @@ class Ears:
 
         Where the final is about to come, and will say more, reading would only be in its way.
         """
-        late = self.turns.end_is_after(partial.upto)
+        late = self.turns.levels.end_is_after(partial.upto)
         if partial.text and self.turns.settings.speculate and not late:
             self.replies.foresee(self.turns.said_with(partial.text))
 

@@ -43,6 +43,7 @@ class Turns:
         answers_known: whether only voices that are known are answered.
         yields_to_known: whether only they may talk over a reply.
         unheard: whether no word of a reply that sounds has been heard yet.
+        levels: how loud the caller was, as far as anybody listens for it.
     """
 
     settings: TurnSettings
@@ -52,7 +53,7 @@ class Turns:
     answers_known: bool = False
     yields_to_known: bool = False
     unheard: Callable[[int], bool] = lambda reply: False
-    _levels: Levels = field(default_factory=Levels)
+    levels: Levels = field(default_factory=Levels)
     _run_start: int | None = None  # where the present run of speech frames began
     _held_at: int = 0  # position of the last hold
     _sure: int = 0  # samples of sure speech since the utterance (or the run before it) began
@@ -62,7 +63,7 @@ class Turns:
     _speaking: Replying | None = None
     _carried: str = ""  # words of a turn whose reply was never heard
     _spent: int = 0  # position up to which the audio belongs to utterances that are over
-    _pauses: list[float] = field(default_factory=list)
+    _pauses: tuple[float, ...] = ()
     _gone: bool = False
 
     # --- events -----------------------------------------------------------------------------
@@ -81,7 +82,7 @@ class Turns:
             loud: the position after its last loud sample, where one knows; a VAD takes a while
                 to believe in silence, and the silence counts from there.
         """
-        self._levels.hear(end, loud)
+        self.levels.hear(end, loud)
         if self._gone:
             return []
         floor = self.settings.threshold if self._run_start is None else self.settings.release
@@ -103,9 +104,7 @@ class Turns:
             return self._maybe_interrupt(words.text)
         if words.upto != utterance.asked_at or utterance.text is not None:
             return []  # the caller has gone on since, or it was said before
-        text, was_burst = utterance.hear(words.text.strip(), self._speaking is not None)
-        if was_burst:  # what it was taken for is no pause of theirs
-            self._pauses.pop()
+        text = utterance.hear(words.text.strip(), self._speaking is not None)
         actions = self._maybe_interrupt(text)
         if utterance.ended_at is not None:
             return actions + self._finish(utterance, utterance.ended_at)
@@ -128,10 +127,6 @@ class Turns:
             return actions + self._finish(now, now.ended_at)
         return actions
 
-    def end_is_after(self, upto: int) -> bool:
-        """Tell whether it is getting quiet, and words up to there lack what was said last."""
-        return self._levels.end_is_after(upto)
-
     @property
     def wants_to_know(self) -> bool:
         """Whether somebody talks over a reply, and who it is decides whether they may."""
@@ -142,7 +137,7 @@ class Turns:
     def audible(self, reply: int) -> None:
         """Hear that a reply's first sample went out."""
         if self._speaking is not None and self._speaking.reply == reply:
-            self._speaking.audible_at = self._levels.position
+            self._speaking.audible_at = self.levels.position
 
     def over(self, reply: int) -> None:
         """Hear that a released reply has ended by itself."""
@@ -156,7 +151,7 @@ class Turns:
             return []
         actions = self._prepared.drop() + self._interrupt(None)
         if self._utterance is not None:
-            actions.append(self._close(self._utterance, self._levels.position))
+            actions.append(self._close(self._utterance, self.levels.position))
         if self._carried:  # it stays a turn of its own, without an answer
             self.turn += 1
         return [*actions, self._release(text, None, None)]
@@ -189,7 +184,7 @@ class Turns:
             return self._open(self._run_start, end)
         if utterance.silent:
             actions = self._resume(utterance)
-            utterance.last_speech = self._levels.speech_upto
+            utterance.last_speech = self.levels.speech_upto
         return actions + self._over_reply(utterance, end) + self._too_long(utterance, end)
 
     def _goes_on(self, utterance: Utterance, end: int) -> list[Action]:
@@ -199,22 +194,21 @@ class Turns:
         there are words. What is loud again was a dip inside a word: they are asked for anew.
         """
         pause = samples_in(self.settings.pause_ms)
-        actions = self._prepared.drop() if utterance.go_on(self._levels, pause) else []
-        if utterance.asked_at is None and pause <= self._levels.quiet <= LATEST_VAD:
-            actions.append(utterance.ask(end, self._levels.quiet))
+        actions = self._prepared.drop() if utterance.go_on(self.levels, pause) else []
+        if utterance.asked_at is None and pause <= self.levels.quiet <= LATEST_VAD:
+            actions.append(utterance.ask(end, self.levels.quiet))
         return actions + self._guess(utterance)
 
     def _open(self, start: int, end: int) -> list[Action]:
         self._utterances += 1
-        self._utterance = Utterance(self._utterances, start, self._levels.speech_upto)
+        self._utterance = Utterance(self._utterances, start, self.levels.speech_upto)
         begin = max(self._spent, start - samples_in(self.settings.pre_roll_ms))
         return [Open(self._utterances, begin), *self._over_reply(self._utterance, end)]
 
     def _resume(self, utterance: Utterance) -> list[Action]:
         """Take the pause back: the caller goes on."""
         assert self._run_start is not None
-        self._pauses.append(milliseconds_in(self._run_start - utterance.last_speech))
-        del self._pauses[:-REMEMBERED_PAUSES]
+        self._pauses = (*self._pauses, *utterance.pause_ms)[-REMEMBERED_PAUSES:]
         utterance.resume(self._run_start)
         return self._prepared.drop()
 
@@ -222,7 +216,8 @@ class Turns:
         if utterance.silent or end - utterance.start < samples_in(self.settings.longest_ms):
             return []
         utterance.silent, utterance.ended_at, utterance.forced = True, end, True
-        return [utterance.ask(end, 0)]
+        utterance.last_speech = end  # however soft: the next one goes on from there
+        return [] if utterance.asked_at == end else [utterance.ask(end, 0)]
 
     # --- silence ----------------------------------------------------------------------------
 
@@ -244,13 +239,11 @@ class Turns:
 
     def _pause(self, utterance: Utterance, end: int, silence: int) -> list[Action]:
         """Ask for words and an opinion, once a pause."""
-        actions: list[Action] = []
-        if not utterance.silent and utterance.soft_since_asked:
-            utterance.take_back()
+        lacking = not utterance.silent and utterance.soft_since_asked
         utterance.silent = True
-        if utterance.asked_at is None:
-            actions = [utterance.ask(end, silence)]
-        return actions + self._guess(utterance)
+        if utterance.asked_at is None or lacking:
+            return [utterance.ask(end, silence)]
+        return self._guess(utterance)
 
     def _patience(self, utterance: Utterance) -> float:
         return self.patience(self.settings, utterance.evidence(self._pauses))
@@ -269,6 +262,7 @@ class Turns:
 
     def _close(self, utterance: Utterance, upto: int) -> Close:
         """End the utterance; no other one shall have its audio up to there."""
+        self._pauses = (*self._pauses, *utterance.pause_ms)[-REMEMBERED_PAUSES:]
         self._utterance, self._spent = None, upto
         if self._run_start is not None:
             self._run_start = max(self._run_start, upto)
@@ -295,13 +289,14 @@ class Turns:
             return []  # who it is will be told in a moment, or the words are given up
         if self.answers_known and not utterance.known:
             return self._dismiss(utterance)
-        if self._speaking is not None and (self._protected or not self._takes_the_word(text)):
-            return self._dismiss(utterance)
+        actions = self._maybe_interrupt(text)
         said = self.said_with(text)
-        if not said:
+        if self._speaking is not None or not said:
             return self._dismiss(utterance)
-        close = self._close(utterance, utterance.spent)
-        return [close, self._release(said, utterance.last_speech, endpoint)]
+        if not self._prepared.answers(said):
+            actions += self._prepared.drop()
+        actions.append(self._close(utterance, utterance.spent))
+        return [*actions, self._release(said, utterance.last_speech, endpoint)]
 
     # --- replies ----------------------------------------------------------------------------
 
@@ -311,21 +306,19 @@ class Turns:
 
     def _guess(self, utterance: Utterance) -> list[Action]:
         """Prepare the reply to the words of a pause, once it is longer than dips are."""
-        quiet = self._levels.quiet
+        stranger = self.answers_known and utterance.known is False
+        if self._speaking is not None or stranger or not self.settings.speculate:
+            return []  # for now
+        quiet = self.levels.quiet
         if utterance.silent:  # where there is noise the level never falls
-            quiet = max(quiet, self._levels.position - utterance.last_speech)
+            quiet = max(quiet, self.levels.position - utterance.last_speech)
         if utterance.text is None or utterance.guessed or quiet < samples_in(DIP_MS):
             return []
         utterance.guessed = True
-        return self._prepare(utterance)
+        said = self.said_with(utterance.text)
+        return self._prepare(said) if said and not self._prepared.answers(said) else []
 
-    def _prepare(self, utterance: Utterance) -> list[Action]:
-        said = self.said_with(utterance.text or "")
-        stranger = self.answers_known and utterance.known is False
-        if not said or stranger or not self.settings.speculate or self._speaking is not None:
-            return []
-        if self._prepared.answers(said):
-            return []
+    def _prepare(self, said: str) -> list[Action]:
         actions = self._prepared.drop()
         if not self._prepared.tries.one_more(self.turn, self.settings.tries):
             return actions
@@ -333,10 +326,9 @@ class Turns:
         return [*actions, Prepare(self._prepared.now.reply, self.turn, said)]
 
     def _release(self, text: str, speech_end: int | None, endpoint: int | None) -> Release:
-        ready = self._prepared.answers(text)
-        prepared = self._prepared.take()
-        reply = prepared.reply if ready and prepared is not None else self._next_reply()
-        action = Release(reply, self.turn, text, ready, speech_end, endpoint)
+        prepared = self._prepared.take()  # the reply to this; others were dropped
+        reply = self._next_reply() if prepared is None else prepared.reply
+        action = Release(reply, self.turn, text, prepared is not None, speech_end, endpoint)
         self._carried = ""
         self._speaking = Replying(action.reply, action.turn, text)
         if text:
@@ -357,7 +349,8 @@ class Turns:
             return []
         run = end - self._run_start
         enough = samples_in(self.settings.interrupt_ms)
-        if run >= enough and 2 * self._sure >= enough:
+        long = run >= enough and 2 * self._sure >= enough
+        if long or self._takes_the_word(utterance.text or ""):  # early words grew credible
             return self._interrupt(utterance.start)
         return self._hold(end)
 

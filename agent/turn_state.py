@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from agent.decisions import Action, AskFinal, Drop
 from agent.endpoint import Evidence, same_words
 from agent.interrupt import ORDER_MS, is_backchannel, is_hum, is_order
-from stages.audio import samples_in
+from stages.audio import milliseconds_in, samples_in
 
 BURST = samples_in(200)
 """Samples of sound that may be a click, a breath or a chair; a word is mostly longer."""
@@ -76,7 +76,8 @@ class Utterance:
     endpoint: bool = False  # by the recogniser's own rules it is over
     ended_at: int | None = None  # the endpoint was decided, words are awaited
     resumed_at: int = 0  # where the newest run of speech after a pause began
-    before: Before | None = None  # the pause before that run, if it had its words
+    paused: int = 0  # samples of the pause before that run
+    before: Before | None = None  # that pause, if it had its words
     burst: bool = False  # that run was none of the speech
     noise_upto: int = 0  # position after the newest sound in it that was none of its speech
     risen: bool = False  # the last frame may have been the beginning of speech
@@ -86,7 +87,12 @@ class Utterance:
     def evidence(self, pauses_ms: Sequence[float]) -> Evidence:
         """Return what is known at its pause, with what the caller's pauses were like."""
         text = None if self.stale else self.text
-        return Evidence(self.complete, text, tuple(pauses_ms), self.endpoint)
+        return Evidence(self.complete, text, (*pauses_ms, *self.pause_ms), self.endpoint)
+
+    @property
+    def pause_ms(self) -> tuple[float, ...]:
+        """The pause before the newest run of speech, unless that is none of the speech."""
+        return (milliseconds_in(self.paused),) if self.paused and not self.burst else ()
 
     def calm(self, rising: bool) -> bool:
         """Tell whether the turn may end in this frame, one that may begin speech or not.
@@ -109,8 +115,8 @@ class Utterance:
     def resume(self, start: int) -> None:
         """Take the pause back: there is sound again."""
         self.before = None if self.text is None else Before(self.text, self.last_speech)
-        self.silent, self.ended_at, self.resumed_at, self.burst = False, None, start, False
-        self.endpoint = False
+        self.paused, self.resumed_at, self.burst = start - self.last_speech, start, False
+        self.silent, self.ended_at, self.endpoint = False, None, False
         self.take_back()
 
     def go_on(self, levels: Levels, pause: int) -> bool:
@@ -119,11 +125,12 @@ class Utterance:
         if loud_again:
             self.take_back()
         if self.asked_at is None or levels.quiet > LATEST_VAD:
-            self.last_speech = levels.speech_upto
+            self.last_speech, self.burst = levels.speech_upto, False
         return loud_again
 
     def ask(self, at: int, silence: int) -> AskFinal:
-        """Ask for words and an opinion."""
+        """Ask for words and an opinion; those of an earlier question count no more."""
+        self.take_back()
         self.asked_at = at
         return AskFinal(self.number, at, silence)
 
@@ -132,29 +139,26 @@ class Utterance:
         self.asked_at, self.text, self.complete = None, None, None
         self.stale = self.guessed = False
 
-    def hear(self, text: str, over_reply: bool) -> tuple[str, bool]:
-        """Take the words up to this pause.
+    def hear(self, text: str, over_reply: bool) -> str:
+        """Take the words up to this pause, and return them.
 
         A recogniser that hears none in the longer piece has lost those it had, and they stand;
         over a reply they do not, as it invents some in noise there and takes them back. If the
         sound before the pause was short and brought no word, the silence goes on from where it
-        began: a breath or a click is nothing to wait for.
-
-        Returns:
-            The words, and whether it turned out now that that sound was none of the speech.
+        began: a breath or a click is nothing to wait for, unless it turns out to go on.
         """
         before = self.before
         if before is None:
             self.text = text
-            return text, False
+            return text
         self.stale = not text and not over_reply
         self.text = text = before.text if self.stale else text
         short = self.last_speech - self.resumed_at <= BURST
         if not text or not short or not same_words(before.text, text):
-            return text, False
-        known, self.burst = self.burst, True
+            return text
+        self.burst = True
         self.noise_upto, self.last_speech = self.last_speech, before.last_speech
-        return text, not known
+        return text
 
 
 @dataclass(slots=True)

@@ -208,11 +208,17 @@ class Promises:
     def final(self, ask: AskFinal, words: str) -> None:
         self._finals.setdefault((ask.utterance, ask.at), words)
 
+    @property
+    def forced(self) -> bool:
+        """Whether the newest question for words was that of an utterance that was too long."""
+        return self._ask is not None and not self._ask.silence
+
     def enter(self, action: Action, sounding: int | None, unheard: bool, typed: bool) -> None:
         """Take in a decision, before the ledger does."""
         assert self._due is None or isinstance(action, Release)
         match action:
             case AskFinal():
+                assert self._ask is None or action.at > self._ask.at
                 self._ask = action
             case Interrupt():
                 assert self.newest is not None
@@ -243,6 +249,10 @@ class Promises:
         if self._due is not None and not typed:
             assert release.text.startswith(self.owed)
             assert release.text.endswith(self._due)
+            assert not self._due or release.text == f"{self.owed} {self._due}".strip()
+            assert self._ask is not None
+            assert release.speech_end is not None
+            assert release.speech_end <= self._ask.at  # the words are those of all of it
         if release.turn:
             merged = bool(self.owed) and not typed
             assert release.turn == self._turn if merged else release.turn > self._turn

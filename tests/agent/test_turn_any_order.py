@@ -1,4 +1,4 @@
-"""Who has the word, whatever happens in whatever order."""
+"""Who has the word, whatever happens in whatever order, levels known or not."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ LONG = samples_in(20_000)
 class AnyCall(RuleBasedStateMachine):
     """Everything that may happen in a call, in any order, late news included."""
 
+    levels = False
+
     @initialize(
         settings=st.builds(
             knobs,
@@ -34,7 +36,6 @@ class AnyCall(RuleBasedStateMachine):
             confident_ms=st.sampled_from([100, 300]),
         ),
         frame_ms=st.sampled_from([20, 32]),
-        levels=st.booleans(),
         company=st.sampled_from([(False, False)] * 3 + [(False, True), (True, True)]),
         greeting=st.booleans(),
     )
@@ -42,11 +43,10 @@ class AnyCall(RuleBasedStateMachine):
         self,
         settings: TurnSettings,
         frame_ms: int,
-        levels: bool,
         company: tuple[bool, bool],
         greeting: bool,
     ) -> None:
-        self.floor, self.ledger = Floor(settings, frame_ms, levels), Ledger()
+        self.floor, self.ledger = Floor(settings, frame_ms, self.levels), Ledger()
         self.promises = Promises(*company)
         self.floor.turns.answers_known, self.floor.turns.yields_to_known = company
         self.checked, self.gone, self.is_typed = 0, False, False
@@ -173,7 +173,52 @@ class AnyCall(RuleBasedStateMachine):
             assert not self.ledger.held
 
 
-AnyCall.TestCase.settings = hypothesis_settings(
-    max_examples=120, stateful_step_count=40, deadline=None
-)
+class AnyCallWithLevels(AnyCall):
+    """The same where levels are known, and agree with the VAD or not."""
+
+    levels = True
+
+    @rule(ms=st.sampled_from([40, 60, 100, 200, 400, 1500]))
+    def speak_softly(self, ms: int) -> None:
+        """Or the VAD does not believe in silence yet."""
+        self.floor.hear(ms, 0.95, loud=False)
+
+    @rule(ms=st.sampled_from([20, 60, 120, 300, 1000]))
+    def make_noise(self, ms: int) -> None:
+        self.floor.hear(ms, 0.05, loud=True)
+
+    @rule(words=WORDS, soft_ms=st.sampled_from([40, 120, 400, 1500]))
+    def trail_off(self, words: str, soft_ms: int) -> None:
+        """Early words, and soft speech after them."""
+        self.floor.hear(120, 0.95, loud=True)
+        self.floor.hear(64, 0.95, loud=False)
+        self.answer_the_newest(words)
+        self.floor.hear(soft_ms, 0.95, loud=False)
+
+    @rule(words=WORDS, ms=st.sampled_from([60, 300, 1500]))
+    def fall_silent(self, words: str, ms: int) -> None:
+        """The words come while it is silent, or after the endpoint."""
+        self.floor.hear(ms, 0.05, loud=False)
+        self.answer_the_newest(words)
+
+    def answer_the_newest(self, words: str) -> None:
+        self.every_decision_made_sense()  # what was given up by now has no words
+        for ask in self.floor.all(AskFinal)[-1:]:
+            self.promises.final(ask, words)
+            self.floor.final(words, ask)
+
+    @rule(ms=st.sampled_from([120, 400]))
+    def speak_up(self, ms: int) -> None:
+        """Whatever was asked before is taken back, and nothing is left of it."""
+        self.floor.hear(ms, 0.95, loud=True)
+        self.every_decision_made_sense()
+        forced = self.ledger.open is not None and self.promises.forced
+        assert self.gone or forced or not self.ledger.prepared
+
+
+for machine in (AnyCall, AnyCallWithLevels):
+    machine.TestCase.settings = hypothesis_settings(
+        max_examples=60, stateful_step_count=40, deadline=None
+    )
 TestAnyCall = AnyCall.TestCase
+TestAnyCallWithLevels = AnyCallWithLevels.TestCase

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.decisions import (
+    AskFinal,
     GoOn,
     Hold,
     Interrupt,
@@ -143,6 +144,89 @@ def test_words_that_outlast_an_uninterruptible_reply_are_answered() -> None:
     floor.final("And then?")
     floor.be_silent(2000)
     assert floor.last(Release).text == "And then?"
+
+
+# --- where levels are known: the VAD is late, words are early -------------------------------
+
+
+@pytest.fixture
+def levels() -> Floor:
+    return Floor(QUICK, 16, levels=True)
+
+
+def decay(floor: Floor) -> None:
+    """Let the VAD take 100 ms to believe in the silence."""
+    for probability in (0.95, 0.9, 0.8, 0.6, 0.5, 0.4):
+        floor.hear(16, probability, loud=False)
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("words", ["", "It's a.", "Mm-hm.", "嗯", "Yeah."])
+def test_a_cough_or_a_nod_with_early_words_only_holds(
+    levels: Floor, words: str, early: bool
+) -> None:
+    reply = replying(levels)
+    levels.hear(150, 0.95, loud=True)
+    decay(levels)
+    ask = levels.last(AskFinal)
+    if early:
+        levels.final(words)
+    levels.be_silent(64)
+    assert levels.last(AskFinal) == ask  # they were asked for once
+    levels.final(words)
+    levels.judge(1.0)
+    levels.be_silent(NOISE_MS)
+    assert kinds(levels.done) == ["Hold", "Open", "AskFinal", "GoOn", "Close"]
+    assert levels.last(GoOn).reply == reply
+
+
+def test_a_hum_with_a_dip_in_it_only_holds(levels: Floor) -> None:
+    replying(levels)
+    levels.hear(160, 0.95, loud=True)
+    levels.hear(64, 0.95, loud=False)
+    levels.final("Mm.")
+    levels.hear(160, 0.95, loud=True)
+    decay(levels)
+    levels.final("Mm-hm.")
+    levels.be_silent(NOISE_MS)
+    assert kinds(levels.done) == ["Hold", "Open", "AskFinal", "AskFinal", "GoOn", "Close"]
+
+
+@pytest.mark.parametrize("words", ["Stop.", "No, wait!", "停"])
+def test_an_order_interrupts_before_the_vad_believes_in_the_silence(
+    levels: Floor, words: str
+) -> None:
+    reply = replying(levels)
+    levels.hear(240, 0.95, loud=True)
+    levels.hear(64, 0.95, loud=False)
+    assert kinds(levels.final(words)) == ["Interrupt"]
+    assert levels.last(Interrupt).reply == reply
+
+
+def test_early_words_interrupt_as_soon_as_there_was_enough_speech_for_them(levels: Floor) -> None:
+    reply = replying(levels)
+    levels.hear(160, 0.95, loud=True)
+    levels.hear(64, 0.95, loud=False)
+    assert levels.final("Tell me more.") == []  # it may be a cough
+    assert kinds(levels.hear(48, 0.95, loud=False)) == ["Interrupt", "Prepare"]
+    assert levels.last(Interrupt).reply == reply
+    levels.be_silent(1000)
+    assert levels.last(Release).text == "Tell me more."
+    assert levels.last(Release).prepared
+
+
+def test_words_that_grew_credible_in_their_pause_end_the_reply_before_they_are_answered(
+    floor: Floor,
+) -> None:
+    reply = replying(floor)
+    floor.speak(220)
+    floor.be_silent(100)
+    floor.final("Tell me more.")
+    floor.judge(1.0)
+    floor.speak(32)  # too short to go on with
+    floor.be_silent(1000)
+    assert kinds(floor.done) == ["Hold", "Open", "AskFinal", "Interrupt", "Close", "Release"]
+    assert floor.last(Interrupt).reply == reply
 
 
 # --- cut off --------------------------------------------------------------------------------

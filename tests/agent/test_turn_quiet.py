@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from agent.decisions import AskFinal, Release
+from agent.decisions import AskFinal, Drop, Prepare, Release
+from agent.endpoint import Evidence
+from agent.turn_settings import TurnSettings
 from stages.audio import samples_in
-from tests.agent.taking_turns import QUICK, Floor, kinds
+from tests.agent.taking_turns import QUICK, Floor, kinds, knobs
 
 
 @pytest.fixture
@@ -81,8 +83,75 @@ def test_in_noise_that_is_as_loud_as_speech_a_guess_waits_for_the_vad_alone(leve
 
 def test_words_that_lack_the_end_are_known_once_it_is_quiet(levels: Floor) -> None:
     end = levels.position
-    assert not levels.turns.end_is_after(end - samples_in(200))  # more may be said
+    assert not levels.turns.levels.end_is_after(end - samples_in(200))  # more may be said
     levels.hear(32, 0.95, loud=False)
-    assert levels.turns.end_is_after(end - samples_in(200))
-    assert not levels.turns.end_is_after(end)
-    assert not levels.turns.end_is_after(levels.position)
+    assert levels.turns.levels.end_is_after(end - samples_in(200))
+    assert not levels.turns.levels.end_is_after(end)
+    assert not levels.turns.levels.end_is_after(levels.position)
+
+
+def test_a_guess_at_words_that_turn_out_too_few_after_the_endpoint_is_dropped(
+    levels: Floor,
+) -> None:
+    levels.hear(64, 0.95, loud=False)
+    levels.final("I like to drink")
+    levels.hear(400, 0.95, loud=False)
+    levels.hear(QUICK.cap_ms, 0.05, loud=False)  # the recogniser takes its time
+    assert kinds(levels.final("I like to drink tea.")) == ["Drop", "Close", "Release"]
+    assert levels.last(Drop).reply == levels.last(Prepare).reply
+    assert not levels.last(Release).prepared
+
+
+def test_soft_speech_without_end_is_cut_and_answered_with_all_its_words(levels: Floor) -> None:
+    levels.settings = levels.turns.settings = knobs(longest_ms=2000)
+    levels.hear(64, 0.95, loud=False)
+    levels.final("It was a")
+    levels.hear(1500, 0.95, loud=False)
+    assert levels.last(AskFinal).silence == 0
+    assert kinds(levels.final("It was a very long")) == ["Drop", "Close", "Release"]
+    assert levels.last(Release).text == "It was a very long"
+    assert levels.last(Release).speech_end == levels.last(AskFinal).at
+
+
+def test_nothing_is_asked_for_twice_where_a_monologue_is_cut_at_a_dip(levels: Floor) -> None:
+    levels.settings = levels.turns.settings = knobs(longest_ms=2000)
+    levels.hear(2000 - 500 - 48, 0.95, loud=True)
+    assert kinds(levels.hear(64, 0.95, loud=False)) == ["AskFinal"]
+    assert kinds(levels.final("a very long")) == ["Close", "Release"]
+
+
+@pytest.mark.parametrize("loud", [True, False])
+def test_a_pause_before_a_word_that_was_first_taken_for_a_breath_is_one_of_the_callers(
+    levels: Floor, loud: bool
+) -> None:
+    heard: list[tuple[float, ...]] = []
+
+    def patience(settings: TurnSettings, evidence: Evidence) -> float:
+        heard.append(evidence.inner_pauses_ms)
+        return settings.cap_ms
+
+    levels.turns.patience = patience
+    levels.hear(64, 0.05, loud=False)
+    levels.final("I would like")
+    levels.hear(336, 0.05, loud=False)
+    levels.hear(128, 0.95, loud=True)
+    levels.hear(64, 0.95, loud=False)
+    levels.final("I would like")  # as after a breath
+    levels.hear(400, 0.95, loud)
+    levels.hear(100, 0.05, loud=False)
+    levels.final("I would like a coffee.")
+    levels.hear(16, 0.05, loud=False)
+    assert heard[-1] == (400.0,)
+
+
+def test_a_breath_with_early_words_does_not_start_the_silence_anew(levels: Floor) -> None:
+    levels.hear(64, 0.05, loud=False)
+    end = levels.position - samples_in(64)
+    levels.final("I would like a coffee.")
+    levels.judge(1.0)
+    levels.hear(100, 0.05, loud=False)
+    levels.hear(96, 0.95, loud=True)
+    levels.hear(64, 0.95, loud=False)
+    levels.final("I would like a coffee.")
+    assert kinds(levels.hear(16, 0.05, loud=False)) == ["Prepare", "Close", "Release"]
+    assert levels.last(Release).speech_end == end
