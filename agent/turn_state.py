@@ -145,7 +145,8 @@ class Utterance:
         A recogniser that hears none in the longer piece has lost those it had, and they stand;
         over a reply they do not, as it invents some in noise there and takes them back. If the
         sound before the pause was short and brought no word, the silence goes on from where it
-        began: a breath or a click is nothing to wait for, unless it turns out to go on.
+        began: a breath or a click is nothing to wait for, unless it turns out to go on. What a
+        cut ends goes on.
         """
         before = self.before
         if before is None:
@@ -153,7 +154,7 @@ class Utterance:
             return text
         self.stale = not text and not over_reply
         self.text = text = before.text if self.stale else text
-        short = self.last_speech - self.resumed_at <= BURST
+        short = self.last_speech - self.resumed_at <= BURST and not self.forced
         if not text or not short or not same_words(before.text, text):
             return text
         self.burst = True

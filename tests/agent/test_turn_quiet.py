@@ -155,3 +155,14 @@ def test_a_breath_with_early_words_does_not_start_the_silence_anew(levels: Floor
     levels.final("I would like a coffee.")
     assert kinds(levels.hear(16, 0.05, loud=False)) == ["Prepare", "Close", "Release"]
     assert levels.last(Release).speech_end == end
+
+
+def test_a_short_sound_that_a_cut_ends_is_not_taken_for_a_breath(levels: Floor) -> None:
+    levels.settings = levels.turns.settings = knobs(longest_ms=2000)
+    levels.hear(2000 - 500 - 100 - 64, 0.95, loud=True)
+    levels.hear(64, 0.05, loud=False)
+    levels.final("I would like")
+    levels.hear(150, 0.95, loud=True)
+    cut = levels.last(AskFinal)
+    levels.final("I would like")  # what follows is still to be heard
+    assert levels.last(Release).speech_end == levels.last(Release).endpoint == cut.at
