@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import secrets
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,12 +29,12 @@ from stages.contracts import Llm, Options, Plugin, Sink
 from stages.errors import Transient, Unusable
 from stages.events import ChatRequest, LlmEvent, Message, TextDelta, Usage
 from stages.llm.eight_bits import in_eight_bits
+from stages.llm.fitting import STAGE, alternating, fitted, shorter, tokens_in
 from stages.models import ModelStore
 from stages.threads import Workers
 
 _log = logging.getLogger(__name__)
 
-STAGE = "llm smollm"
 MODEL = "smollm2-135m"
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 FAST_FILE = "SmolLM2-135M-Instruct.Q8_0.gguf"
@@ -63,9 +61,6 @@ PROMPT_CACHE_MB = 128
 REPLY = 256
 """Tokens kept free for a reply, at least, so that reading ahead and replying read the same."""
 
-BLOCK = 0.6
-"""Share of the room that is made when a conversation does not fit."""
-
 OPENINGS = 32
 """Beginnings of conversations that are remembered; the oldest is forgotten."""
 
@@ -78,8 +73,6 @@ LOOPS: Mapping[str, Any] = {
 three tokens dearer the longer it goes on, and leaves all else alone; a plain repetition penalty
 made one answer in three worse. Every breaker is looked for in the whole vocabulary at the begin
 of each reply: with the usual four of them the first token came 17 ms later."""
-
-_BYTES_PER_TOKEN, _TOKENS_PER_MESSAGE = 3.0, 8  # a careful guess; the model's own count decides
 
 
 def _threads() -> int:
@@ -174,7 +167,7 @@ class SmollmLlm:
         Raises:
             Transient: too many requests are waiting.
         """
-        size = sum(_guess(one) for one in messages)
+        size = sum(tokens_in(one) for one in messages)
         if messages not in self._openings and size < self._options.context / 2:
             self._openings.append(messages)  # a longer one could not stay
         request = ChatRequest(messages, temperature=0.0, max_tokens=1)
@@ -217,10 +210,10 @@ class SmollmLlm:
 
     async def _run(self, request: ChatRequest, sink: Sink[LlmEvent], slot: int) -> None:
         async with sink:
-            messages = _alternating(request).messages
+            messages = alternating(request).messages
             opening = self._opening(messages)
             room = max(self._options.context - max(request.max_tokens, REPLY), 1)
-            messages = _fitted(messages, room, opening)
+            messages = fitted(messages, room, opening)
             if self._waiting >= self._options.slots + WAITING:
                 raise Transient(STAGE, f"{WAITING} requests are waiting already")
             self._waiting += 1
@@ -230,7 +223,7 @@ class SmollmLlm:
                         await self._reply(_body(messages, request, slot), sink)
                         return
                     except _TooLong:
-                        messages = _shorter(messages, opening)
+                        messages = shorter(messages, opening)
             finally:
                 self._waiting -= 1
 
@@ -334,49 +327,6 @@ def _failure(error: dict[str, Any]) -> Exception:
         return _TooLong()
     sentence = str(error.get("message", error))
     return Unusable(STAGE, sentence) if error.get("code") == 400 else Transient(STAGE, sentence)
-
-
-def _alternating(request: ChatRequest) -> ChatRequest:
-    """Return the request without assistant messages that answer nobody, such as a greeting.
-
-    The model was trained on turns that alternate; after a greeting it answered three of twelve
-    questions with an apology that it answered well without.
-    """
-    kept: list[Message] = []
-    for message in request.messages:
-        if message.role != "assistant" or (kept and kept[-1].role == "user"):
-            kept.append(message)
-    return replace(request, messages=tuple(kept))
-
-
-def _fitted(messages: tuple[Message, ...], room: int, opening: int) -> tuple[Message, ...]:
-    """Return the messages that fit into so many tokens, judged by their length.
-
-    Old ones go in blocks of most of the room: were they to go one by one, every turn would begin
-    differently from the one before, and the model would have to read it all again; and the less
-    is left, the sooner it is read.
-    """
-    excess = sum(_guess(one) for one in messages) - room
-    if excess <= 0:
-        return messages
-    block = BLOCK * room
-    to_go = math.ceil(excess / block) * block
-    while to_go > 0 and len(messages) - opening > 1:
-        before = sum(_guess(one) for one in messages)
-        messages = _shorter(messages, opening)
-        to_go -= before - sum(_guess(one) for one in messages)
-    return messages
-
-
-def _guess(message: Message) -> float:
-    return len(message.content.encode()) / _BYTES_PER_TOKEN + _TOKENS_PER_MESSAGE
-
-
-def _shorter(messages: tuple[Message, ...], opening: int) -> tuple[Message, ...]:
-    """Return the messages without the oldest that is neither of the opening nor the last."""
-    if len(messages) - opening <= 1:
-        raise Unusable(STAGE, "the conversation does not fit into what the model can read")
-    return messages[:opening] + messages[opening + 1 :]
 
 
 def _load(file: Path, options: SmollmOptions) -> xllamacpp.Server:
