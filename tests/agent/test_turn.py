@@ -123,8 +123,8 @@ def test_who_goes_on_after_the_recogniser_heard_an_end_is_heard_out(floor: Floor
     floor.be_silent(QUICK.pause_ms + floor.frame_ms)
     floor.speak(500)
     floor.be_silent(QUICK.pause_ms + floor.frame_ms)
-    floor.final("and then")
-    assert "Release" not in kinds(floor.be_silent(QUICK.doubtful_ms))
+    decided = floor.final("and then") + floor.be_silent(QUICK.doubtful_ms)
+    assert kinds(decided) == ["Prepare"]
     assert kinds(floor.be_silent(QUICK.cap_ms))[-1] == "Release"
 
 
