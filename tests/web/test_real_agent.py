@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Browser, Page, expect
 
 from tests.web.browsers import chromium, opened
 from tests.web.serving import served
@@ -14,13 +14,19 @@ from tests.web.serving import served
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
 
 
+async def asked(browser: Browser, address: str) -> Page:
+    """Call without a microphone, and type a question."""
+    page = await opened(browser, address)
+    await page.get_by_role("button", name="Call without a microphone").click()
+    await expect(page.locator("#state")).to_have_text("Listening", timeout=15_000)
+    await page.get_by_label("Type instead of speaking").fill("Half past two.")
+    await page.keyboard.press("Enter")
+    return page
+
+
 async def test_a_typed_question_is_answered_heard_and_drawn(tmp_path: Path) -> None:
     async with served(tmp_path) as (address, _), chromium() as browser:
-        page = await opened(browser, address)
-        await page.get_by_role("button", name="Call without a microphone").click()
-        await expect(page.locator("#state")).to_have_text("Listening", timeout=15_000)
-        await page.get_by_label("Type instead of speaking").fill("Half past two.")
-        await page.keyboard.press("Enter")
+        page = await asked(browser, address)
         await expect(page.locator("li.caller").last).to_contain_text("Half past two.")
         await expect(page.locator("li.agent").last).to_contain_text("alf past two")
         await expect(page.locator("#total-meaning")).to_contain_text("until you heard the reply")
@@ -29,11 +35,7 @@ async def test_a_typed_question_is_answered_heard_and_drawn(tmp_path: Path) -> N
 
 async def test_the_link_of_a_turn_leads_to_it_though_it_is_recorded_later(tmp_path: Path) -> None:
     async with served(tmp_path) as (address, _), chromium() as browser:
-        page = await opened(browser, address)
-        await page.get_by_role("button", name="Call without a microphone").click()
-        await expect(page.locator("#state")).to_have_text("Listening", timeout=15_000)
-        await page.get_by_label("Type instead of speaking").fill("Half past two.")
-        await page.keyboard.press("Enter")
+        page = await asked(browser, address)
         async with page.context.expect_page() as opening:
             await page.get_by_role("link", name="This turn in the latency report").click()
         report = await opening.value
