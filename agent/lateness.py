@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import anyio
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from agent.timeline import Lateness
+from agent.timeline import Lateness, milliseconds
 
 STALL_S = 0.05
 """From here on a late wake-up of the event loop is counted as a stall: two frames of audio."""
@@ -107,9 +107,9 @@ class LoopWatch:
                 parts.append((part, late >= STALL_S))
         stalled = [part for part, stall in parts if stall]
         return Lateness(
-            worst_ms=_ms(max((part for part, _ in parts), default=0.0)),
+            worst_ms=milliseconds(max((part for part, _ in parts), default=0.0)),
             stalls=len(stalled),
-            stalled_ms=_ms(sum(stalled)),
+            stalled_ms=milliseconds(sum(stalled)),
         )
 
     async def run(self) -> None:
@@ -118,7 +118,3 @@ class LoopWatch:
             due = self._clock() + PULSE_S
             await anyio.sleep(PULSE_S)
             self.woke(max(0.0, self._clock() - due))
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -40,8 +39,6 @@ from stages.events import ChatRequest
 
 EAR_S = 2.0
 """How long a turn's record waits for the caller's ear after the reply is over."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)

@@ -309,7 +309,7 @@ class Timeline:
         marks = dict(self.marks)
         if self._caller_end is not None:
             marks["speech_end"] = self._caller_end
-        return {name: _ms(marks[name] - origin) for name in MARKS if name in marks}
+        return {name: milliseconds(marks[name] - origin) for name in MARKS if name in marks}
 
     def _source(self) -> Literal["caller", "vad"] | None:
         if self._caller_end is not None:
@@ -319,12 +319,12 @@ class Timeline:
     def _vad_error(self) -> float | None:
         if self._caller_end is None or "speech_end" not in self.marks:
             return None
-        return _ms(self.marks["speech_end"] - self._caller_end)
+        return milliseconds(self.marks["speech_end"] - self._caller_end)
 
     def _interrupted_after(self, origin: float, begins: Mark | None) -> float | None:
         if self._interruption is None or begins != "speech_end":
             return None
-        return _ms(self._interruption - origin)
+        return milliseconds(self._interruption - origin)
 
     def _lateness(self, origin: float) -> Lateness | None:
         """Return how late the loop was until the reply was heard, or until where it came."""
@@ -342,7 +342,7 @@ class Timeline:
         """Return how much of each stage's own time lay before the endpoint."""
         if self._guess_at is None or not self._used or "endpoint" not in after:
             return {}
-        endpoint, done = after["endpoint"], _ms(self._guess_at - origin)
+        endpoint, done = after["endpoint"], milliseconds(self._guess_at - origin)
         hidden: dict[str, float] = {}
         for name in _WORK:
             if name in after and done < endpoint:
@@ -357,7 +357,7 @@ class Timeline:
             return None
         before = None
         if self._guess_at is not None and "endpoint" in self.marks:
-            before = _ms(self.marks["endpoint"] - self._guess_at)
+            before = milliseconds(self.marks["endpoint"] - self._guess_at)
         return Speculation(
             started_ms_before_endpoint=before,
             tries=self._tries,
@@ -386,10 +386,11 @@ def _walk(after: Mapping[Mark, float], begins: Mark | None) -> list[tuple[str, f
 
 
 def _between(pair: tuple[float, float] | None) -> float | None:
-    return None if pair is None else _ms(pair[1] - pair[0])
+    return None if pair is None else milliseconds(pair[1] - pair[0])
 
 
-def _ms(seconds: float) -> float:
+def milliseconds(seconds: float) -> float:
+    """Return seconds as a record has them."""
     return _round(seconds * 1000)
 
 

@@ -308,7 +308,7 @@ class Turns:
         """Prepare the reply to the words of a pause, once it is longer than dips are."""
         stranger = self.answers_known and utterance.known is False
         if self._speaking is not None or stranger or not self.settings.speculate:
-            return []  # for now
+            return []  # asked again at the next frame: it may have ended by then
         quiet = self.levels.quiet
         if utterance.silent:  # where there is noise the level never falls
             quiet = max(quiet, self.levels.position - utterance.last_speech)

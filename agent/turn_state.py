@@ -52,7 +52,7 @@ class Levels:
 
     def end_is_after(self, upto: int) -> bool:
         """Tell whether it is getting quiet, and words up to there lack what was said last."""
-        return self.quiet >= HUSH and self.position - self.quiet - upto > HUSH
+        return self.loud is not None and self.quiet >= HUSH and self.loud - upto > HUSH
 
     @property
     def speech_upto(self) -> int:
