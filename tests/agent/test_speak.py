@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import anyio
@@ -26,9 +27,16 @@ from stages.events import (
     Voice,
 )
 from tests.agent.speaking import Mind, Notes, Voiced, mouths
+from tests.skipping import SKIPPING
 
 REQUEST = ChatRequest((Message("system", "Be kind."), Message("user", "Hello?")))
 THREE = ("One is here. ", "Two is here. ", "Three is here.")
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, Mapping[str, object]]:
+    """Slow thoughts and voices take no time here."""
+    return SKIPPING
 
 
 def script(mind: Mind | None, *voices: Voiced, language: str = "en") -> Script:
