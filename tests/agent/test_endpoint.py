@@ -57,6 +57,11 @@ def test_a_comma_that_the_recogniser_is_sure_of_waits_much_longer() -> None:
     assert likely == untold < BALANCED.doubtful_ms < sure < BALANCED.cap_ms
 
 
+def test_a_sure_comma_after_two_words_is_a_comma_like_others() -> None:
+    heard = Evidence(1.0, "Two people,", goes_on=0.95)  # all that was said, in a call
+    assert patience_ms(BALANCED, heard) < BALANCED.doubtful_ms
+
+
 def test_one_word_alone_is_often_the_first_of_several() -> None:
     assert wait(1.0, "Montreal.") > wait(1.0, "Montreal today.")
     assert wait(1.0, "Montreal.") > wait(1.0, "明天")
