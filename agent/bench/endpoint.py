@@ -126,7 +126,8 @@ def run(options: argparse.Namespace) -> int:
     if options.svg is not None:
         options.svg.write_text(drawn(_curves(rows), _title(rows)), encoding="utf-8")
     if options.json:
-        json.dump({"rows": [asdict(row) | _beyond(row, rows) for row in rows]}, sys.stdout)
+        told = [asdict(row) | {"beyond": _beyond(row, rows)} for row in rows]
+        json.dump({"rows": told}, sys.stdout)
         sys.stdout.write("\n")
     else:
         Console().print(_table(rows if options.groups else [r for r in rows if r.group == "all"]))
@@ -298,11 +299,11 @@ def _table(rows: Sequence[Row]) -> Table:
         times = (f"{row.p50_ms:.0f}", f"{row.p95_ms:.0f}", f"{row.mean_ms:.0f}")
         cuts = (f"{row.cut_in_percent:.1f}", f"{row.cut_in_heard_percent:.1f}")
         cells = (f"{row.family} {row.name}", row.group, str(row.cases))
-        table.add_row(*cells, *cuts, *times, str(row.unanswered), _beyond(row, rows)["beyond"])
+        table.add_row(*cells, *cuts, *times, str(row.unanswered), _beyond(row, rows))
     return table
 
 
-def _beyond(row: Row, rows: Sequence[Row]) -> dict[str, str | None]:
+def _beyond(row: Row, rows: Sequence[Row]) -> str | None:
     """Name the one of ours that is beyond a rival's row; ours have no rivals among themselves."""
     found = None if row.family in (OURS, WIDE) else beyond(row, rows)
-    return {"beyond": None if found is None else f"{found.family} {found.name}"}
+    return None if found is None else f"{found.family} {found.name}"

@@ -57,7 +57,8 @@ class Moonshine:
         self._decoder = Network(folder / "decoder_model_merged.ort")
         self._pieces = pieces_of((folder / "tokenizer.bin").read_bytes())
         self._past = [name for name in self._decoder.inputs if name.startswith("past_key_values.")]
-        self._marks = [self._pieces.index(mark, BYTES) for mark in (COMMA, *STOPS)]
+        self._comma = self._pieces.index(COMMA, BYTES)
+        self._stops = [self._pieces.index(mark, BYTES) for mark in STOPS]
 
     def transcribe(
         self,
@@ -78,8 +79,8 @@ class Moonshine:
             samples = np.pad(samples, (0, SHORTEST - len(samples)))
         limit = TOKENS_AT_LEAST + int(len(samples) / SAMPLE_RATE * TOKENS_PER_SECOND)
         tokens, last = self._decode(samples.astype(np.float32), limit, wanted, draft)
-        comma = tokens[-1:] == self._marks[:1]
-        return Heard(self._text(tokens), tokens, self._surely(last) if comma else None)
+        goes_on = self._surely_comma(last) if tokens[-1:] == [self._comma] else None
+        return Heard(self._text(tokens), tokens, goes_on)
 
     def _decode(
         self, samples: Samples, limit: int, wanted: Callable[[], bool], draft: Sequence[int]
@@ -113,9 +114,10 @@ class Moonshine:
             likely = after(token, likely[right:])
         return tokens[1:], last
 
-    def _surely(self, logits: Array) -> float:
-        """Return how likely the first of the marks is among them."""
-        odds = np.exp(logits[self._marks] - logits[self._marks].max())
+    def _surely_comma(self, logits: Array) -> float:
+        """Return how likely the comma is among the marks."""
+        marks = logits[[self._comma, *self._stops]]
+        odds = np.exp(marks - marks.max())
         return round(float(odds[0] / odds.sum()), 3)
 
     def _keep(self, feed: dict[str, Array], kept: list[Array], count: int) -> None:
