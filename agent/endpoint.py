@@ -104,6 +104,11 @@ HABIT, ALLOWED = 3, 0.6
 """So many pauses make a habit, and a turn waits for so much of the usual one at least: all of it
 would make every end as slow as the pauses are."""
 
+STEP_MS, STEPS = (150.0, 240.0), 2
+"""Each time that a caller was cut into adds so much to ``confident_ms`` and ``doubtful_ms``, two
+times at most. What pauses shorter than the wait teach is little: who makes longer ones is cut
+into, again and again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -114,6 +119,7 @@ class Evidence:
     inner_pauses_ms: tuple[float, ...] = ()  # pauses the caller made inside turns of this call
     endpoint: bool = False  # the recogniser's own rules say that the utterance is over
     goes_on: float | None = None  # how sure the recogniser is of the comma at the end
+    cuts: int = 0  # how often the caller was cut into lately
 
 
 def patience_ms(settings: TurnSettings, evidence: Evidence) -> float:
@@ -122,17 +128,25 @@ def patience_ms(settings: TurnSettings, evidence: Evidence) -> float:
     It lies between ``confident_ms`` and ``doubtful_ms`` by the doubt there is, grows with the
     caller's own rhythm, and is ``cap_ms`` for a sentence that hangs in the air; half way there
     after a greeting, or a comma that the recogniser is sure of. It is ``confident_ms`` where the
-    recogniser has heard the end: its silence was long already.
+    recogniser has heard the end: its silence was long already. Who was cut into is given more of
+    both.
     """
+    confident, doubtful = _range(settings, evidence.cuts)
     if evidence.endpoint:
-        return float(settings.confident_ms)
+        return confident
     if evidence.text is not None and hangs(evidence.text):
         return float(settings.cap_ms)
     if _surely_goes_on(evidence) or _only_greets(evidence.text or "", evidence.complete):
-        return min(settings.cap_ms, (settings.doubtful_ms + settings.cap_ms) / 2)
-    unsure = doubt(evidence)
-    wait = settings.confident_ms + (settings.doubtful_ms - settings.confident_ms) * unsure
-    return float(min(settings.cap_ms, max(wait, _rhythm(settings, evidence))))
+        return (doubtful + settings.cap_ms) / 2
+    wait = confident + (doubtful - confident) * doubt(evidence)
+    return max(wait, min(doubtful, _rhythm(evidence)))
+
+
+def _range(settings: TurnSettings, cuts: int) -> tuple[float, float]:
+    """Return the waits for what is sure and for what is not, for who was cut into so often."""
+    steps = min(cuts, STEPS) if settings.learn else 0
+    confident = min(settings.cap_ms, settings.confident_ms + steps * STEP_MS[0])
+    return confident, min(settings.cap_ms, settings.doubtful_ms + steps * STEP_MS[1])
 
 
 def hangs(text: str) -> bool:
@@ -232,10 +246,10 @@ def _tokens(text: str) -> list[str]:
     return [one.lower() for one in _TOKEN.findall(text)]
 
 
-def _rhythm(settings: TurnSettings, evidence: Evidence) -> float:
+def _rhythm(evidence: Evidence) -> float:
     """Return what this caller's own pauses ask for; few say little."""
     pauses = sorted(pause for pause in evidence.inner_pauses_ms if pause >= PAUSE_MS)
     if len(pauses) < HABIT:
         return 0.0
     usual = pauses[(3 * len(pauses)) // 4]
-    return float(min(usual * ALLOWED, settings.doubtful_ms))
+    return usual * ALLOWED

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field, replace
 
 from agent.decisions import Action, Close, GoOn, Hold, Interrupt, Open, Prepare, Release
 from agent.endpoint import Evidence, patience_ms
+from agent.habits import Habits
 from agent.interrupt import KNOCK_MS, SURE
 from agent.turn_settings import TurnSettings
-from agent.turn_state import LATEST_VAD, RISING, Levels, Prepared, Replying, Utterance
+from agent.turn_state import DIP_MS, LATEST_VAD, RISING, Levels, Prepared, Replying, Utterance
 from stages.audio import milliseconds_in, samples_in
 from stages.events import Transcript
 
@@ -26,9 +27,6 @@ FINAL_DEADLINE_MS = 4_000
 """After an endpoint, how long words are waited for; then the turn is given up."""
 NOISE_MS = 250
 """Silence after which sound that held a reply, and brought no words, was noise."""
-DIP_MS = 96
-"""Quiet inside a word is mostly shorter, as before the sound of a "t"."""
-REMEMBERED_PAUSES = 12
 
 
 @dataclass(slots=True)
@@ -44,6 +42,7 @@ class Turns:
         yields_to_known: whether only they may talk over a reply.
         unheard: whether no word of a reply that sounds has been heard yet.
         levels: how loud the caller was, as far as anybody listens for it.
+        habits: what the call has taught about the caller.
     """
 
     settings: TurnSettings
@@ -54,6 +53,7 @@ class Turns:
     yields_to_known: bool = False
     unheard: Callable[[int], bool] = lambda reply: False
     levels: Levels = field(default_factory=Levels)
+    habits: Habits = field(default_factory=Habits)
     _run_start: int | None = None  # where the present run of speech frames began
     _held_at: int = 0  # position of the last hold
     _sure: int = 0  # samples of sure speech since the utterance (or the run before it) began
@@ -63,7 +63,6 @@ class Turns:
     _speaking: Replying | None = None
     _carried: str = ""  # words of a turn whose reply was never heard
     _spent: int = 0  # position up to which the audio belongs to utterances that are over
-    _pauses: tuple[float, ...] = ()
     _gone: bool = False
 
     # --- events -----------------------------------------------------------------------------
@@ -208,7 +207,7 @@ class Turns:
     def _resume(self, utterance: Utterance) -> list[Action]:
         """Take the pause back: the caller goes on."""
         assert self._run_start is not None
-        self._pauses = (*self._pauses, *utterance.pause_ms)[-REMEMBERED_PAUSES:]
+        self.habits.paused(utterance.pause_ms)
         utterance.resume(self._run_start)
         return self._prepared.drop()
 
@@ -234,7 +233,8 @@ class Turns:
         actions = self._pause(utterance, end, silence)
         if self._was_noise(utterance, silence):
             return self._dismiss(utterance)
-        over = utterance.calm(rising) and milliseconds_in(silence) >= self._patience(utterance)
+        wait = self.patience(self.settings, utterance.evidence(self.habits, self.turn))
+        over = utterance.calm(rising) and milliseconds_in(silence) >= wait
         return actions + self._end(utterance, end) if over else actions
 
     def _pause(self, utterance: Utterance, end: int, silence: int) -> list[Action]:
@@ -244,9 +244,6 @@ class Turns:
         if utterance.asked_at is None or lacking:
             return [utterance.ask(end, silence)]
         return self._guess(utterance)
-
-    def _patience(self, utterance: Utterance) -> float:
-        return self.patience(self.settings, utterance.evidence(self._pauses))
 
     def _was_noise(self, utterance: Utterance, silence: int) -> bool:
         """Tell whether what held the reply is over and brought nothing to answer."""
@@ -262,7 +259,7 @@ class Turns:
 
     def _close(self, utterance: Utterance, upto: int) -> Close:
         """End the utterance; no other one shall have its audio up to there."""
-        self._pauses = (*self._pauses, *utterance.pause_ms)[-REMEMBERED_PAUSES:]
+        self.habits.paused(utterance.pause_ms)
         self._utterance, self._spent = None, upto
         if self._run_start is not None:
             self._run_start = max(self._run_start, upto)
@@ -330,7 +327,7 @@ class Turns:
         reply = self._next_reply() if prepared is None else prepared.reply
         action = Release(reply, self.turn, text, prepared is not None, speech_end, endpoint)
         self._carried = ""
-        self._speaking = Replying(action.reply, action.turn, text)
+        self._speaking = Replying(action.reply, action.turn, text, speech_end)
         if text:
             self.turn += 1
             return action
@@ -388,6 +385,8 @@ class Turns:
         speaking, self._speaking = self._speaking, None
         if speaking is None:
             return []
+        if speaking.came_too_early(speech_start):
+            self.habits.cut_into(speaking.turn)
         if speaking.text and (not speaking.audible or self.unheard(speaking.reply)):
             # The caller was cut off, or went on: both pieces are one turn, answered anew.
             self._carried, self.turn = speaking.text, speaking.turn

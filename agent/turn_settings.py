@@ -28,6 +28,7 @@ class TurnSettings(BaseModel):
     doubtful_ms: int = Field(520, ge=100, le=8000, description="of silence when little says so")
     cap_ms: int = Field(1500, ge=200, le=15000, description="of silence that ends any turn")
     longest_ms: int = Field(30_000, ge=2000, le=120_000, description="of one utterance, at most")
+    learn: bool = Field(True, description="wait longer for a caller who was cut into")
     speculate: bool = Field(True, description="prepare the reply at the first pause")
     tries: int = Field(8, ge=1, le=10, description="prepared replies a turn, at most")
     guess_tokens: int = Field(48, ge=1, le=1000, description="read for a prepared one, at most")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from agent.decisions import Action, AskFinal, Drop
 from agent.endpoint import Evidence, same_words
+from agent.habits import Habits
 from agent.interrupt import ORDER_MS, is_backchannel, is_hum, is_order
+from agent.timeline import CUT_IN_MS
 from stages.audio import milliseconds_in, samples_in
 from stages.events import Transcript
 
@@ -16,6 +17,9 @@ BURST = samples_in(200)
 
 LATEST_VAD = samples_in(128)
 """Samples by which a VAD may be late to believe in silence; what is softer is speech then."""
+
+DIP_MS = 96
+"""Quiet inside a word is mostly shorter, as before the sound of a "t"."""
 
 HUSH = samples_in(32)
 """Samples after which what is quiet may be the end of what is said."""
@@ -86,11 +90,13 @@ class Utterance:
     forced: bool = False  # it was too long: it ends, whatever is still said
     known: bool | None = None  # whether the voice may have the word; none: not told yet
 
-    def evidence(self, pauses_ms: Sequence[float]) -> Evidence:
-        """Return what is known at its pause, with what the caller's pauses were like."""
+    def evidence(self, habits: Habits, turn: int) -> Evidence:
+        """Return what is known at its pause in that turn, and of the caller."""
         text, goes_on = (None, None) if self.stale else (self.text, self.goes_on)
-        pauses = (*pauses_ms, *self.pause_ms)
-        return Evidence(self.complete, text, pauses, self.endpoint, goes_on)
+        pauses = (*habits.pauses_ms, *self.pause_ms)
+        return Evidence(
+            self.complete, text, pauses, self.endpoint, goes_on, habits.cuts(turn)
+        )
 
     @property
     def pause_ms(self) -> tuple[float, ...]:
@@ -172,6 +178,7 @@ class Replying:
     reply: int
     turn: int
     text: str
+    speech_end: int | None = None  # position after the last speech it answers, if any was spoken
     audible_at: int | None = None  # position at which its first sample went out
     held: bool = False
 
@@ -179,6 +186,12 @@ class Replying:
     def audible(self) -> bool:
         """Whether a sample of it has gone out."""
         return self.audible_at is not None
+
+    def came_too_early(self, start: int | None) -> bool:
+        """Tell whether speech that begins there, if any, goes on with what it answers."""
+        if start is None or self.speech_end is None:
+            return False
+        return milliseconds_in(start - self.speech_end) < CUT_IN_MS
 
     def gives_way(self, text: str, start: int, sure: int, words_ms: int) -> bool:
         """Tell whether words, or what a recogniser takes for words, end it.

@@ -48,7 +48,7 @@ BETWEEN_MS = (
 WIDE_MS = ((120, 700), (120, 900), (100, 1200), (120, 1200), (120, 1400), (440, 1000))
 """The same where doubt may cost more than half a second: the median gains, what is last pays."""
 
-OURS, WIDE = "ours", "ours, wide"
+OURS, WIDE, SAME = "ours", "ours, wide", "ours, learning nothing"
 
 USUAL = TurnSettings.model_validate({})
 
@@ -94,6 +94,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--every", type=int, default=1, metavar="N", help="take every Nth recording (%(default)s)"
     )
+    parser.add_argument(
+        "--by-caller", action="store_true",
+        help="what a known speaker said is one call, and what is learned in it counts; N: speakers",
+    )  # fmt: skip
     parser.add_argument("--profile", help="whose stages listen (default: the default one)")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the curve")
     parser.add_argument("--kept", type=Path, metavar="FILE", help="keep what the models said")
@@ -109,7 +113,7 @@ def run(options: argparse.Namespace) -> int:
     """
     if options.every < 1:
         raise NotPossible("--every must be at least 1.")
-    taken = Taken(tuple(options.sets), options.every)
+    taken = Taken(tuple(options.sets), options.every, options.by_caller)
     entries(options.speech, taken)  # what is wrong there is said before any model is loaded
     profile = load(options.profile or default_id())
 
@@ -146,6 +150,16 @@ def ways() -> list[Way]:
     return found + [_set(WIDE, *one) for one in WIDE_MS]
 
 
+def ways_of_calls() -> list[Way]:
+    """Return ``ways``, and ours as it would be if it learned nothing in a call."""
+    found = ways()
+    same = [one for one in found if one.family == OURS]
+    return found + [
+        Way(SAME, one.name, one.settings.model_copy(update={"learn": False}), patience_ms)
+        for one in same
+    ]
+
+
 def _fixed(timer: int) -> Way:
     return Way("timer", f"{timer} ms", USUAL, lambda settings, evidence: float(timer))
 
@@ -169,7 +183,7 @@ async def measure(
     """Return what every way does with the recordings of a folder, by group and in all."""
     rows: list[Row] = []
     async with _listening(profile, folder, kept, taken) as (turns, opinions):
-        for way in ways():
+        for way in ways_of_calls() if taken.calls else ways():
             rows += _rows(way, await take(turns, opinions, way.settings, way.patience), turns)
     return rows
 
@@ -305,5 +319,5 @@ def _table(rows: Sequence[Row]) -> Table:
 
 def _beyond(row: Row, rows: Sequence[Row]) -> str | None:
     """Name the one of ours that is beyond a rival's row; ours have no rivals among themselves."""
-    found = None if row.family in (OURS, WIDE) else beyond(row, rows)
+    found = None if row.family.startswith(OURS) else beyond(row, rows)
     return None if found is None else f"{found.family} {found.name}"

@@ -8,6 +8,7 @@ for the recording, where the VAD, listening to the whole recording, is sure of s
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -34,6 +35,8 @@ LOUD_DB, ABOVE_FLOOR_DB = 40.0, 10.0
 """Speech is no further below the loudest 10 ms than the first, and so far above the quietest."""
 NEAR_MS = 80
 """A loud place is speech where the VAD, which is late, is sure no further away than this."""
+TURNS_OF_A_CALL = 6
+"""Who said less is not worth a call: there is nothing to learn from them."""
 SETS = ("en_assistant", "en_fillers", "en_convo")
 UNASKED = frozenset({"en_fillers", "en_convo"})
 """Sets that are no requests: nothing is put into them or behind them."""
@@ -51,6 +54,7 @@ class Taken:
 
     sets: tuple[str, ...] = SETS
     every: int = 1
+    calls: bool = False  # all that a known speaker said is one call; every so-manieth speaker
 
 
 EVERYTHING = Taken()
@@ -64,6 +68,7 @@ class Case:
     group: str
     samples: Samples
     end: int
+    caller: str = ""  # whose call it is a turn of, in the order of the cases; else it is one alone
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +79,7 @@ class Recording:
     group: str
     samples: Samples
     speech: npt.NDArray[np.bool_]  # for each 10 ms
+    caller: str = ""  # whose call it is a turn of, if any
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -96,6 +102,8 @@ async def cases(folder: Path, sure: Sure, taken: Taken = EVERYTHING) -> list[Cas
     chosen = entries(folder, taken)
     recordings = [one for entry in chosen async for one in _recordings(folder, entry, sure)]
     whole = [_padded(one) for one in recordings]
+    if taken.calls:
+        return whole
     asked = [one for one in recordings if one.group not in UNASKED]
     return [*whole, *_stretched(asked), *_joined(asked)]
 
@@ -116,7 +124,8 @@ def entries(folder: Path, taken: Taken) -> list[dict[str, Any]]:
     """Return what the manifest of a folder says of the recordings that are taken.
 
     Raises:
-        NotPossible: there are no recordings where they should be, or none of these sets.
+        NotPossible: there are no recordings where they should be, none of these sets, or nobody
+            who said enough for a call.
     """
     manifest = folder / "manifest.jsonl"
     if not manifest.is_file():
@@ -126,7 +135,17 @@ def entries(folder: Path, taken: Taken) -> list[dict[str, Any]]:
     if not found:
         known = ", ".join(sorted({line["set"] for line in lines}))
         raise NotPossible(f"{manifest} has no {' or '.join(taken.sets)}; --sets may be: {known}.")
-    return found[:: taken.every]
+    return _speakers(found, taken.every) if taken.calls else found[:: taken.every]
+
+
+def _speakers(found: Sequence[dict[str, Any]], every: int) -> list[dict[str, Any]]:
+    """Return what every so-manieth speaker said, with their name as that of the caller."""
+    names = Counter(one.get("speaker") for one in found)
+    talkers = [name for name, count in names.items() if name and count >= TURNS_OF_A_CALL]
+    chosen = set(talkers[::every])
+    if not chosen:
+        raise NotPossible(f"Nobody in it is known to have said {TURNS_OF_A_CALL} things or more.")
+    return [one | {"caller": one["speaker"]} for one in found if one.get("speaker") in chosen]
 
 
 # --- recordings -----------------------------------------------------------------------------
@@ -147,7 +166,8 @@ async def _recordings(folder: Path, entry: dict[str, Any], sure: Sure) -> AsyncI
         label = f"{name}-{number}" if segments else name
         speech = _speech(piece, await sure(piece))
         if speech.any():
-            for turn in _turns(Recording(label, group, piece, speech)):
+            one = Recording(label, group, piece, speech, entry.get("caller", ""))
+            for turn in _turns(one):
                 yield turn
 
 
@@ -203,7 +223,8 @@ def _turns(recording: Recording) -> Iterator[Recording]:
     for number, (first, last) in enumerate(pairwise(edges)):
         name = f"{recording.name}+{number}" if len(edges) > 2 else recording.name
         piece = recording.samples[first * _STEP : last * _STEP]
-        yield Recording(name, recording.group, piece, recording.speech[first:last])
+        speech = recording.speech[first:last]
+        yield Recording(name, recording.group, piece, speech, recording.caller)
 
 
 # --- cases ----------------------------------------------------------------------------------
@@ -212,7 +233,7 @@ def _turns(recording: Recording) -> Iterator[Recording]:
 def _padded(one: Recording) -> Case:
     before = samples_in(BEFORE_MS)
     samples = np.concatenate([_background(one, BEFORE_MS), one.samples, _background(one, AFTER_MS)])
-    return Case(one.name, one.group, samples, before + one.bounds[1])
+    return Case(one.name, one.group, samples, before + one.bounds[1], one.caller)
 
 
 def _stretched(recordings: Sequence[Recording]) -> Iterator[Case]:

@@ -19,6 +19,7 @@ from agent.edge import Edge
 from agent.endpoint import Evidence
 from agent.engines import Stages
 from agent.listen import JUDGED
+from agent.timeline import CUT_IN_MS
 from agent.turn import Turns
 from agent.turn_settings import TurnSettings
 from stages.audio import milliseconds_in, samples_in
@@ -242,8 +243,12 @@ class Taking:
     def _released(self, action: Release, now: int) -> None:
         self.turns.over(action.reply)  # nobody waits here for replies
         if now < self.case.end:
+            goes_on = self._goes_on(now)
             self.cut_ins += 1
-            self.heard += self._goes_on(now) - now >= AUDIBLE
+            self.heard += goes_on - now >= AUDIBLE
+            if milliseconds_in(goes_on - (action.speech_end or now)) < CUT_IN_MS:
+                self.turns.habits.cut_into(action.turn)
+                self.turns.turn = action.turn  # both pieces are one
             return
         self.wait = milliseconds_in(now - self.case.end)
         if action.speech_end is not None:
@@ -260,7 +265,15 @@ class Taking:
 async def take(
     cases: Sequence[Case], opinions: Opinions, settings: TurnSettings, patience: Patience
 ) -> list[Outcome]:
-    """Return what one way to take turns does in each case."""
-    return [
-        await Taking(case, opinions, Turns(settings, patience=patience)).run() for case in cases
-    ]
+    """Return what one way to take turns does in each case; what a call teaches stays in it."""
+    calls: dict[str, Turns] = {}
+    outcomes = []
+    for case in cases:
+        turns = Turns(settings, patience=patience)
+        if case.caller in calls:
+            before = calls[case.caller]
+            turns.turn, turns.habits = before.turn, before.habits
+        if case.caller:
+            calls[case.caller] = turns
+        outcomes.append(await Taking(case, opinions, turns).run())
+    return outcomes

@@ -108,6 +108,15 @@ def test_a_caller_who_makes_long_pauses_is_given_them() -> None:
     assert slow <= BALANCED.doubtful_ms
 
 
+def test_a_caller_who_was_cut_into_is_given_more_time_whatever_they_say() -> None:
+    for text in ("I see", "a nice table,", "Hello"):
+        never, once, twice = (
+            patience_ms(BALANCED, Evidence(0.9, text, cuts=cuts)) for cuts in range(3)
+        )
+        assert never < once < twice < BALANCED.cap_ms
+        assert patience_ms(BALANCED, Evidence(0.9, text, cuts=9)) == twice
+
+
 def test_two_long_pauses_are_no_habit_yet() -> None:
     once = patience_ms(BALANCED, Evidence(0.9, "I see", (750.0, 900.0)))
     assert once == patience_ms(BALANCED, Evidence(0.9, "I see"))
@@ -212,6 +221,7 @@ ANY = st.builds(
     st.none() | st.floats(0, 1),
     st.none() | st.text(max_size=30),
     st.lists(st.floats(0, 20_000), max_size=12).map(tuple),
+    cuts=st.integers(0, 6),
 )
 SETTINGS = st.builds(
     lambda first, second, third: knobs(
@@ -237,7 +247,8 @@ def test_a_surer_opinion_is_never_slower(
 ) -> None:
     def found(complete: float) -> float:
         return patience_ms(
-            settings, Evidence(complete, evidence.text, evidence.inner_pauses_ms)
+            settings,
+            Evidence(complete, evidence.text, evidence.inner_pauses_ms, cuts=evidence.cuts),
         )
 
     assert found(max(one, other)) <= found(min(one, other)) + 1e-6
