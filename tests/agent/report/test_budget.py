@@ -51,8 +51,9 @@ def test_no_turns_at_all_pass_no_budget(tmp_path: Path) -> None:
 
 
 def test_a_budget_that_is_not_there_is_said_in_plain_words(tmp_path: Path) -> None:
-    with pytest.raises(NotPossible, match=r"gone\.yaml cannot be read: No such file or directory\.$"):
+    with pytest.raises(NotPossible) as caught:
         Budget.load(tmp_path / "gone.yaml")
+    assert str(caught.value).endswith("gone.yaml cannot be read: No such file or directory.")
 
 
 def test_cutting_callers_off_has_a_budget_too(tmp_path: Path) -> None:
