@@ -363,11 +363,14 @@ async def test_it_fits_a_phone_and_breaks_no_rule_of_its_own(browser: Browser) -
 
 
 async def test_a_refused_microphone_is_explained_and_one_may_type() -> None:
-    async with scripted_agent() as agent, chromium(DENY) as browser:
+    many = [{**AVA, "id": f"ava-{number}", "default": not number} for number in range(8)]
+    async with scripted_agent(profiles=many) as agent, chromium(DENY) as browser:
         page = await opened(browser, agent.address)
+        await page.set_viewport_size({"width": 360, "height": 740})
         await page.get_by_role("button", name="Call", exact=True).click()
         alert = page.get_by_role("alert")
         await expect(alert).to_contain_text("The microphone was refused.")
+        await expect(alert).to_be_in_viewport()  # the button lies far below the top of the page
         await alert.get_by_role("button", name="Call without a microphone").click()
         await expect(page.locator("#state")).to_have_text("Listening")
 
