@@ -79,12 +79,23 @@ def _no_reader() -> int:
     return FAILED
 
 
+class _Version(argparse.Action):
+    """Looks the version up only where somebody asks for it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"firstword {version('firstword')}")  # noqa: T201
+        parser.exit()
+
+
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="firstword",
         description="A voice agent you can call from a browser.",
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks and a full log")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chosen = next((word for word in arguments if word in COMMANDS), None)
     for name, help_text in COMMANDS.items():

@@ -31,7 +31,8 @@ def recording(source: Path | bytes, name: str = "") -> Samples:
     try:
         samples = _read(str(source) if isinstance(source, Path) else io.BytesIO(source), called)
     except (av.FFmpegError, IndexError, ValueError) as error:
-        raise NotPossible(f"{called} is no recording that can be read ({error}).") from error
+        reason = getattr(error, "strerror", None) or error
+        raise NotPossible(f"{called} is no recording that can be read ({reason}).") from error
     if not len(samples):
         raise NotPossible(f"{called} holds no sound.")
     return samples

@@ -20,6 +20,7 @@ export class View {
   #muted = false;
   #entries = new Map(); // id -> {entry, item}
   #following = true; // the end of the conversation, unless the caller scrolled back
+  #scrolled = 0; // how far down the conversation was when that was last told
   #wait = new WaitView();
   #microphones = [[], ""];
   #levels = [0, 0];
@@ -46,7 +47,10 @@ export class View {
     $("token").addEventListener("cancel", (event) => event.preventDefault());
     const list = $("conversation");
     list.addEventListener("scroll", () => {
-      this.#following = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+      // Told a frame late: by then more may have come, and the list be lower. Only callers go back.
+      const left = list.scrollHeight - list.scrollTop - list.clientHeight;
+      this.#following = left < 40 || (this.#following && list.scrollTop >= this.#scrolled);
+      this.#scrolled = list.scrollTop;
     });
     new ResizeObserver(() => this.#follow()).observe(list);
   }

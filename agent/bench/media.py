@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
 import subprocess
@@ -94,7 +95,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure, and print."""
+    """Measure, and print.
+
+    Raises:
+        NotPossible: a number that is none of calls, times or seconds, or see ``measure``.
+    """
+    if options.probes < 1 or min(options.calls) < 1 or not 0 < options.seconds < math.inf:
+        raise NotPossible("--calls and --probes must be at least 1, and --seconds above 0.")
 
     async def taken() -> tuple[Delays, list[Load]]:
         return await measure(options.calls, options.probes, options.seconds)

@@ -26,6 +26,7 @@ from agent.bench.figures import percentiles
 from agent.bench.memory_line import MemoryLine
 from agent.call import Call
 from agent.engines import Stages, open_engines
+from agent.errors import NotPossible
 from agent.messages import ReplyEnd, ToPage
 from agent.profile import Profile
 from agent.settled import settle
@@ -78,7 +79,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run it and print a table, or JSON."""
+    """Run it and print a table, or JSON.
+
+    Raises:
+        NotPossible: a number is no number of calls or turns.
+    """
+    if options.turns < 1 or min(options.calls) < 1:
+        raise NotPossible("--turns and --calls must be at least 1.")
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core, as we say
     rows = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -298,6 +299,10 @@ async def _ask(url: str, token: str | None, offer: dict[str, str | None]) -> dic
         ):
             body = await response.json(content_type=None)
             status, wait = response.status, response.headers.get("Retry-After")
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise NotPossible(
+            f"There is no FirstWord agent at {url}: something else answers there."
+        ) from error
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         cause = getattr(error, "os_error", None)
         reason = (cause and cause.strerror) or str(error) or "no answer in time"

@@ -19,6 +19,7 @@ from rich.console import Console
 from agent.commands import call as call_command
 from agent.commands import models as models_command
 from agent.engines import models_of, open_engines
+from agent.errors import NotPossible
 from agent.profile import default_id, load
 from agent.serving import own_agent
 from stages.events import Clause, Samples, Speech
@@ -42,7 +43,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Bring, serve, call, show."""
+    """Bring, serve, call, show.
+
+    Raises:
+        NotPossible: a recording is not there, which is said before anything is brought.
+    """
+    for file in options.say or ():
+        if not file.is_file():
+            raise NotPossible(f"There is no recording {file}.")
     out = Console(stderr=options.json)
     profile = load(options.profile or default_id())
     models_command.bring_missing(ModelStore(), models_of(profile), out)

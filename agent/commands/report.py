@@ -62,8 +62,10 @@ def run(options: Namespace) -> int:
     """Report; 1 when a budget is exceeded (of B, when comparing).
 
     Raises:
-        NotPossible: nothing to read, nowhere to write, or an option that a comparison cannot heed.
+        NotPossible: nothing to read, nowhere to write, or an option that cannot be heeded.
     """
+    if options.csv and options.json:
+        raise NotPossible("Choose one of --csv and --json: both go to standard output.")
     budget = Budget.load(options.budget) if options.budget else None
     figures = _compare(options) if options.verb == "compare" else _report(options)
     broken = budget.broken(figures) if budget else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -20,6 +20,10 @@ from agent.trace import read
 
 _WORDS = 40  # characters of what was said, in the table
 _PIPED = 200  # columns where the output is no terminal
+_WIDE = 160  # columns from which on words fit beside all the times
+_NAMES = (*SPANS.values(), RESIDUAL)
+_TITLE = "Turns: milliseconds from the caller's last word to the reply in the ear"
+_CAPTION = "* without the ear: to the first sample handed to the media track"
 
 
 def add(parser: ArgumentParser) -> None:
@@ -53,33 +57,64 @@ def run(options: Namespace) -> None:
         shown = [record.to_dict() for record in records]
         sys.stdout.write(json.dumps(shown, ensure_ascii=False, indent=2) + "\n")
         return
-    console = Console()
+    console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _PIPED
-    console.print(table(records) if records else "No turns were kept yet, or none like these.")
+    show(console, records)
+
+
+def show(console: Console, records: Sequence[TurnRecord]) -> None:
+    """Print turns: with their words beside the times where there is room, else below them."""
+    if not records:
+        console.print("No turns were kept yet, or none like these.")
+    elif console.width >= _WIDE:
+        console.print(table(records))
+    else:
+        _show_narrow(console, records)
+
+
+def _show_narrow(console: Console, records: Sequence[TurnRecord]) -> None:
+    said = [name for name in _NAMES if any(name in dict(record.spans) for record in records)]
+    times = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("time", "turn", *said, "total"):
+        times.add_column(name, justify="left" if name == "time" else "right", no_wrap=True)
+    for record in records:
+        times.add_row(_clock(record.started_at), str(record.turn), *_times(record, said))
+    with console.capture() as rendered:
+        console.print(times)
+    heading, *rows = rendered.get().splitlines()
+    console.print(Text.from_ansi(heading))
+    for row, record in zip(rows, records, strict=True):
+        console.print(Text.from_ansi(row))
+        words = f"    {record.profile}: {_flat(record.user_text)} → {_flat(record.reply_text)}"
+        style = "red" if record.error else "dim"
+        console.print(Text(words, style), no_wrap=True, overflow="ellipsis")
+    console.print(Text(_TITLE, "dim"), Text(_CAPTION, "dim"), sep="\n")
 
 
 def table(records: Iterable[TurnRecord]) -> Table:
     """Return the turns as a table for ``rich``: milliseconds, one column a span."""
-    names = [*SPANS.values(), RESIDUAL]
-    shown = Table(title="Turns: milliseconds from the caller's last word to the reply in the ear")
+    shown = Table(title=_TITLE)
     for name in ("time", "profile", "turn", "caller", "reply"):
         shown.add_column(name, overflow="ellipsis", no_wrap=name in ("time", "turn"))
-    for name in (*names, "total"):
+    for name in (*_NAMES, "total"):
         shown.add_column(name, justify="right", no_wrap=True)
     for record in records:
-        spans = dict(record.spans)
         shown.add_row(
             _clock(record.started_at),
             Text(record.profile),
             str(record.turn),
             Text(_short(record.user_text)),
             Text(_short(record.reply_text), style="red" if record.error else ""),
-            *(_ms(spans.get(name)) for name in names),
-            _total(record),
+            *_times(record, _NAMES),
         )
-    shown.caption = "* without the ear: to the first sample handed to the media track"
+    shown.caption = _CAPTION
     return shown
+
+
+def _times(record: TurnRecord, names: Iterable[str]) -> list[str | Text]:
+    spans = dict(record.spans)
+    return [*(_ms(spans.get(name)) for name in names), _total(record)]
 
 
 def _total(record: TurnRecord) -> Text:
@@ -94,8 +129,12 @@ def _ms(ms: float | None) -> str:
 
 
 def _short(text: str) -> str:
-    text = " ".join(text.split())
+    text = _flat(text)
     return text if len(text) <= _WORDS else text[: _WORDS - 1] + "…"
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _clock(label: str) -> str:

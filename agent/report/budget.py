@@ -61,11 +61,10 @@ class Budget(BaseModel):
         try:
             budget = cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise NotPossible(f"The budget {path} cannot be read: {error}.") from error
+            reason = getattr(error, "strerror", None) or error
+            raise NotPossible(f"The budget {path} cannot be read: {reason}.") from error
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"]) or "the file"
-            raise NotPossible(f"The budget {path}: {place}: {first['msg']}.") from error
+            raise NotPossible(f"The budget {path}: {_wrong(error)}.") from error
         for name in budget.stages:
             if name not in ORDER:
                 raise NotPossible(
@@ -92,8 +91,28 @@ class Budget(BaseModel):
             elif ends.early / ends.judged > self.early_endpoints:
                 share, most = ends.early / ends.judged, self.early_endpoints
                 yield f"early_endpoints is {share:.1%}, over the budget of {most:.1%}."
-        if self.failed is not None and figures.failed > self.failed:
-            yield f"{figures.failed} turns failed, over the budget of {self.failed}."
+        if self.failed is not None:
+            if not figures.turns:
+                yield "failed was not measured: there are no turns."
+            elif figures.failed > self.failed:
+                turns = "1 turn" if figures.failed == 1 else f"{figures.failed} turns"
+                yield f"{turns} failed, over the budget of {self.failed}."
+
+
+def _wrong(error: ValidationError) -> str:
+    """Say the first thing that is wrong, by its place in the file."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    match first["type"]:
+        case "extra_forbidden":
+            names = Budget.model_fields if len(first["loc"]) == 1 else Limits.model_fields
+            return f"there is no {place}; there are: {', '.join(names)}"
+        case "model_type" | "dict_type" if place:
+            return f"{place} wants limits such as {{p50: 450}}"
+        case "model_type":
+            return "it wants lines such as heard: {p50: 450}"
+        case _:
+            return f"{place}: {first['msg']}"
 
 
 def _over(name: str, limits: Limits | None, taken: Spread | None) -> Iterator[str]:

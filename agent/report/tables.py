@@ -32,7 +32,7 @@ _FIELDS = (
     *(f"{span}_ms" for span in ORDER),
     "hidden_ms", "saved_ms", "tries", "hit", "tokens_wasted", "barge_in_ms", "vad_error_ms",
     "interrupted", "interrupted_after_ms", "cut_in", *_LATENESS, "error", "fallbacks",
-    *ENGINE_SPANS, "user_text", "reply_text", "heard_text",
+    *(f"{kind}_engine" for kind in ENGINE_SPANS), "user_text", "reply_text", "heard_text",
 )  # fmt: skip
 _LONGEST = 3  # spans that a slow turn is told by
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -50,7 +50,7 @@ def _row(record: TurnRecord) -> dict[str, Any]:
     spans, guess = dict(record.spans), record.speculation
     row: dict[str, Any] = {name: getattr(record, name, None) for name in _FIELDS}
     row |= {f"{span}_ms": spans.get(span) for span in ORDER}
-    row |= {kind: record.stages.get(kind) for kind in ENGINE_SPANS}
+    row |= {f"{kind}_engine": record.stages.get(kind) for kind in ENGINE_SPANS}
     row["measure"] = measure_of(record)
     row["fallbacks"] = "; ".join(record.fallbacks)
     row["hidden_ms"] = round(sum(record.hidden.values()), 3)

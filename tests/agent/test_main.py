@@ -1,13 +1,16 @@
-"""The command itself: what it lets the libraries say."""
+"""The command itself: its version, and what it lets the libraries say."""
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from agent.__main__ import run
 
 ASKED = """
 import logging
@@ -34,3 +37,12 @@ def test_what_a_library_says_of_every_connection_is_for_debug_alone_and_its_keys
     said = [line for line in done.stderr.splitlines() if "aiortc" in line or "aioice" in line]
     assert len(said) == told, done.stderr
     assert not any("key" in line for line in said)
+
+
+def test_it_tells_its_version_as_a_report_of_a_fault_wants_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as done:
+        run(["--version"])
+    assert done.value.code == 0
+    assert capsys.readouterr().out == f"firstword {importlib.metadata.version('firstword')}\n"

@@ -46,6 +46,11 @@ async def call(page: Page, button: str = "Call") -> None:
     await expect(page.locator("#state")).to_have_text("Listening")
 
 
+async def say(page: Page) -> None:
+    await page.get_by_label("Type instead of speaking").fill("on")
+    await page.keyboard.press("Enter")
+
+
 async def test_a_conversation_is_shown_as_it_is_understood(browser: Browser) -> None:
     async def script(scene: Scene) -> None:
         scene.tell(Heard(turn=1, text="Book me a ro", stable=7))
@@ -65,15 +70,54 @@ async def test_a_conversation_is_shown_as_it_is_understood(browser: Browser) -> 
         mine, its = page.locator("li.caller p"), page.locator("li.agent p")
         await expect(mine).to_have_text("Book me a ro (still being understood)")
         await expect(mine.locator(".unsure")).to_have_text(" a ro")
-        await page.get_by_label("Type instead of speaking").fill("on")
-        await page.keyboard.press("Enter")
+        await say(page)
         await expect(mine).to_have_text("Book me a room.")
         await expect(mine.locator(".unsure")).to_have_count(0)
         await expect(its).to_have_text("Sure, for when exactly?")
         await expect(page.locator("#state")).to_have_text("Thinking")
-        await page.get_by_label("Type instead of speaking").fill("on")
-        await page.keyboard.press("Enter")
+        await say(page)
         await expect(its).to_have_text("Sure, for interrupted")
+
+
+async def test_the_conversation_stays_at_its_end_until_the_caller_scrolls_back(
+    browser: Browser,
+) -> None:
+    async def script(scene: Scene) -> None:
+        for turn in range(1, 7):
+            await scene.heard(Say)
+            scene.tell(  # all within one frame of the screen
+                Heard(turn=turn, text=f"Question {turn}?", final=True),
+                Reply(turn=turn, reply=turn, clause=0, text=f"{'Well, ' * 40}{turn}."),
+                TimelineWord(turn=turn, record=RECORD),
+            )
+
+    async with scripted_agent(script) as agent:
+        page = await opened(browser, agent.address)
+        await call(page)
+        talk = page.locator("#conversation")
+        for turn in range(1, 6):
+            await say(page)
+            await expect(talk.locator("li.agent")).to_have_count(turn)
+            await expect(page.get_by_role("img", name=f"Turn {turn}: 431 ms.")).to_be_visible()
+        await page.wait_for_function(
+            "list => list.scrollHeight - list.scrollTop - list.clientHeight < 2",
+            arg=await talk.element_handle(),
+        )
+        await talk.evaluate("list => list.scrollTo(0, 0)")
+        await talk.evaluate("() => new Promise(requestAnimationFrame)")
+        await say(page)
+        await expect(talk.locator("li.agent")).to_have_count(6)
+        assert await talk.evaluate("list => list.scrollTop") == 0
+
+
+async def test_the_reason_why_nobody_answers_is_whole_on_a_narrow_phone(browser: Browser) -> None:
+    why = "the package is not installed, and FIRSTWORD_FUNASR_PYTHON names no other Python"
+    away = {**AVA, "id": "away", "usable": False, "why": why}
+    async with scripted_agent(profiles=[AVA, away]) as agent:
+        page = await opened(browser, agent.address)
+        await page.set_viewport_size({"width": 360, "height": 740})
+        reason = page.get_by_text(why)
+        assert await reason.evaluate("text => text.scrollWidth <= text.clientWidth")
 
 
 async def test_what_others_say_is_text_and_never_markup(browser: Browser) -> None:
@@ -319,11 +363,14 @@ async def test_it_fits_a_phone_and_breaks_no_rule_of_its_own(browser: Browser) -
 
 
 async def test_a_refused_microphone_is_explained_and_one_may_type() -> None:
-    async with scripted_agent() as agent, chromium(DENY) as browser:
+    many = [{**AVA, "id": f"ava-{number}", "default": not number} for number in range(8)]
+    async with scripted_agent(profiles=many) as agent, chromium(DENY) as browser:
         page = await opened(browser, agent.address)
+        await page.set_viewport_size({"width": 360, "height": 740})
         await page.get_by_role("button", name="Call", exact=True).click()
         alert = page.get_by_role("alert")
         await expect(alert).to_contain_text("The microphone was refused.")
+        await expect(alert).to_be_in_viewport()  # the button lies far below the top of the page
         await alert.get_by_role("button", name="Call without a microphone").click()
         await expect(page.locator("#state")).to_have_text("Listening")
 

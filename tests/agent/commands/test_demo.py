@@ -7,15 +7,27 @@ from typing import Any
 
 import pytest
 
+from agent.__main__ import run
 from agent.caller import Manners, place
 from agent.commands.demo import recordings
 from agent.profile import load
 from agent.serving import own_agent
 from stages.models import ModelStore
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
+
+def test_a_recording_that_is_not_there_is_said_before_anything_is_brought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FIRSTWORD_MODELS", str(tmp_path / "models"))
+    asked = ["demo", "--say", str(tmp_path / "absent.wav"), "--out", str(tmp_path / "out")]
+    assert run(asked) == 2
+    told = capsys.readouterr()
+    assert told.err == f"firstword: There is no recording {tmp_path / 'absent.wav'}.\n"
+    assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.model
+@pytest.mark.timeout(300)
 async def test_profile_campp_understands_the_demos_questions_and_answers_them(
     store: ModelStore, tmp_path: Path
 ) -> None:
@@ -35,6 +47,7 @@ async def test_profile_campp_understands_the_demos_questions_and_answers_them(
     assert any(text == text.lower() for text in shown)  # ours: it knows no capitals
 
 
+@pytest.mark.model
 def test_its_words_on_the_screen_are_ours_and_its_finals_are_moonshines() -> None:
     asr: Any = load("campp").chosen("asr").options
 

@@ -67,6 +67,27 @@ def test_csv_has_a_row_a_turn_and_no_formulas(
     )
 
 
+def test_csv_keeps_the_number_of_a_turn_apart_from_what_took_turns(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["report", "--from", str(recorded), "--csv"]) == 0
+    header, *_ = printed = capsys.readouterr().out.splitlines()
+    assert len(set(header.split(","))) == len(header.split(","))
+    rows = list(csv.DictReader(printed))
+    assert [row["turn"] for row in rows] == [str(n) for n in range(1, 13)]
+    assert {row["turn_engine"] for row in rows} == {"silence"}
+    assert {row["tts_engine"] for row in rows} == {"hibari"}
+
+
+def test_two_things_on_one_output_are_refused(
+    recorded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["report", "--from", str(recorded), "--csv", "--json"]) == 2
+    told = capsys.readouterr()
+    assert "Choose one of --csv and --json" in told.err
+    assert told.out == ""
+
+
 def test_a_caller_who_heard_the_reply_cut_in_is_told_everywhere(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,7 +28,7 @@ def test_everything_over_the_budget_is_told(tmp_path: Path) -> None:
     assert told == [
         "heard p50 is 600 ms, over the budget of 450.",
         "tts p50 is 60 ms, over the budget of 20.",
-        "1 turns failed, over the budget of 0.",
+        "1 turn failed, over the budget of 0.",
     ]
 
 
@@ -39,6 +39,21 @@ def test_what_was_not_measured_does_not_pass(tmp_path: Path) -> None:
         "heard p50 was not measured, and its budget is 450 ms.",
         "barge_in p95 was not measured, and its budget is 200 ms.",
     ]
+
+
+def test_no_turns_at_all_pass_no_budget(tmp_path: Path) -> None:
+    limits = budget(tmp_path, "heard: {p50: 450}\nearly_endpoints: 0.05\nfailed: 0\n")
+    assert limits.broken(summarise([])) == [
+        "heard p50 was not measured, and its budget is 450 ms.",
+        "early_endpoints was not measured: nobody spoke.",
+        "failed was not measured: there are no turns.",
+    ]
+
+
+def test_a_budget_that_is_not_there_is_said_in_plain_words(tmp_path: Path) -> None:
+    with pytest.raises(NotPossible) as caught:
+        Budget.load(tmp_path / "gone.yaml")
+    assert str(caught.value).endswith("gone.yaml cannot be read: No such file or directory.")
 
 
 def test_cutting_callers_off_has_a_budget_too(tmp_path: Path) -> None:
@@ -71,10 +86,15 @@ def test_an_event_loop_that_is_late_is_over_its_budget(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("herd: {p50: 1}", "herd: Extra inputs are not permitted"),
+        ("herd: {p50: 1}", "there is no herd; there are: heard, stages, barge_in, event_loop"),
+        ("heard: {p55: 1}", "there is no heard.p55; there are: mean, p50, p90, p95, p99"),
+        ("heard: 450", "heard wants limits such as {p50: 450}."),
+        ("stages: {tts: 20}", "stages.tts wants limits such as {p50: 450}."),
+        ("stages: [tts]", "stages wants limits such as {p50: 450}."),
+        ("- heard", "it wants lines such as heard: {p50: 450}."),
         ("heard: {p50: fast}", "heard.p50: Input should be a valid number"),
         ("event_loop: {p95: -1}", "event_loop.p95: Input should be greater than 0"),
-        ("event_loop: {worst: 50}", "event_loop.worst: Extra inputs are not permitted"),
+        ("event_loop: {worst: 50}", "there is no event_loop.worst; there are: mean, p50"),
         ("stages: {brain: {p50: 1}}", "names the stage 'brain'; there are: endpoint, asr"),
         ("heard: [", "cannot be read"),
     ],

@@ -155,7 +155,7 @@ async def test_a_character_hands_the_call_to_another_by_a_tool(tmp_path: Path) -
 async def test_a_tool_that_hangs_is_bridged_given_up_and_spoken_of(tmp_path: Path) -> None:
     async def hangs(request: web.Request) -> web.StreamResponse:
         await request.content.read()
-        await anyio.sleep(30)
+        await anyio.sleep_forever()
         return web.Response()
 
     async with http_server(hangs) as url:
