@@ -142,21 +142,24 @@ def ways() -> list[Way]:
     """Return fixed timers, the turn detector alone, and ours."""
     found = [_fixed(timer) for timer in TIMERS_MS]
     found += [_alone(floor, last) for last in GIVES_UP_MS for floor in THRESHOLDS]
-    found += [
-        Way(OURS, name, TurnSettings.model_validate(knobs), patience_ms)
-        for name, knobs in PRESETS.items()
-    ]
-    found += [_set(OURS, *one) for one in BETWEEN_MS]
+    found += [*_presets(), *(_set(OURS, *one) for one in BETWEEN_MS)]
     return found + [_set(WIDE, *one) for one in WIDE_MS]
 
 
 def ways_of_calls() -> list[Way]:
-    """Return ``ways``, and ours as it would be if it learned nothing in a call."""
-    found = ways()
-    same = [one for one in found if one.family == OURS]
-    return found + [
+    """Return fixed timers, ours, and ours as it would be if it learned nothing in a call."""
+    ours = [*_presets(), *(_set(OURS, *one) for one in BETWEEN_MS)]
+    same = [
         Way(SAME, one.name, one.settings.model_copy(update={"learn": False}), patience_ms)
-        for one in same
+        for one in ours
+    ]
+    return [*(_fixed(timer) for timer in TIMERS_MS), *_presets(), *same]
+
+
+def _presets() -> list[Way]:
+    return [
+        Way(OURS, name, TurnSettings.model_validate(knobs), patience_ms)
+        for name, knobs in PRESETS.items()
     ]
 
 
