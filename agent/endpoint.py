@@ -39,6 +39,10 @@ there."""
 CALLING = _words("hey ok okay hello hi")
 """With a name after them they call somebody: "Hey Robin" is as good as one word alone."""
 
+SURE = 0.85
+"""How sure a recogniser is of a comma after which more comes: none of 747 ends of turns had one,
+and 29 of 793 pauses inside them (``dev``, and every third of ``s2i`` and twelfth of ``so``)."""
+
 OPEN_EN = _words("a an the and or but because if my your our their and/or")
 """Words on which no English sentence ends, not even a question."""
 
@@ -106,20 +110,22 @@ class Evidence:
     text: str | None = None  # final transcript of the utterance; none: not there yet
     inner_pauses_ms: tuple[float, ...] = ()  # pauses the caller made inside turns of this call
     endpoint: bool = False  # the recogniser's own rules say that the utterance is over
+    goes_on: float | None = None  # how sure the recogniser is of the comma at the end
 
 
 def patience_ms(settings: TurnSettings, evidence: Evidence) -> float:
     """Return the silence, in milliseconds, after which the turn is over.
 
     It lies between ``confident_ms`` and ``doubtful_ms`` by the doubt there is, grows with the
-    caller's own rhythm, and is ``cap_ms`` for a sentence that hangs in the air. It is
-    ``confident_ms`` where the recogniser has heard the end: its silence was long already.
+    caller's own rhythm, and is ``cap_ms`` for a sentence that hangs in the air; half way there
+    after a greeting, or a comma that the recogniser is sure of. It is ``confident_ms`` where the
+    recogniser has heard the end: its silence was long already.
     """
     if evidence.endpoint:
         return float(settings.confident_ms)
     if evidence.text is not None and hangs(evidence.text):
         return float(settings.cap_ms)
-    if evidence.text is not None and _only_greets(evidence.text, evidence.complete):
+    if (evidence.goes_on or 0.0) >= SURE or _only_greets(evidence.text or "", evidence.complete):
         return min(settings.cap_ms, (settings.doubtful_ms + settings.cap_ms) / 2)
     unsure = doubt(evidence)
     wait = settings.confident_ms + (settings.doubtful_ms - settings.confident_ms) * unsure

@@ -56,6 +56,10 @@ class Entry:
         if self.released:
             self.show(clause)
 
+    def voice(self, name: str) -> None:
+        """The first sound is this voice's: the turn is its, whichever was asked before it."""
+        self.timeline.stages["tts"] = name
+
     def usage(self, usage: Usage) -> None:
         """The LLM counted its tokens."""
         self.tokens = usage.completion_tokens  # what the engine counted, instead of pieces

@@ -50,6 +50,9 @@ class Witness(Protocol):
     def clause(self, clause: Clause) -> None:
         """The voice begins to say a clause."""
 
+    def voice(self, name: str) -> None:
+        """The voice of this name makes the first sound of the reply."""
+
     def usage(self, usage: Usage) -> None:
         """The LLM said what the reply cost."""
 

@@ -104,7 +104,7 @@ class Turns:
             return self._maybe_interrupt(words.text)
         if words.upto != utterance.asked_at or utterance.text is not None:
             return []  # the caller has gone on since, or it was said before
-        text = utterance.hear(words.text.strip(), self._speaking is not None)
+        text = utterance.hear(words, self._speaking is not None)
         actions = self._maybe_interrupt(text)
         if utterance.ended_at is not None:
             return actions + self._finish(utterance, utterance.ended_at)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"confident_ms": 200, "doubtful_ms": 540, "cap_ms": 1500},
     "balanced": {},
-    "patient": {"confident_ms": 740, "doubtful_ms": 1020, "cap_ms": 1500},
+    "patient": {"confident_ms": 600, "doubtful_ms": 1200, "cap_ms": 1500},
 }
 
 

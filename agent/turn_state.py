@@ -9,6 +9,7 @@ from agent.decisions import Action, AskFinal, Drop
 from agent.endpoint import Evidence, same_words
 from agent.interrupt import ORDER_MS, is_backchannel, is_hum, is_order
 from stages.audio import milliseconds_in, samples_in
+from stages.events import Transcript
 
 BURST = samples_in(200)
 """Samples of sound that may be a click, a breath or a chair; a word is mostly longer."""
@@ -72,6 +73,7 @@ class Utterance:
     text: str | None = None  # the final for it
     stale: bool = False  # … are those of an earlier pause: how they end says nothing of this one
     guessed: bool = False  # … were enough to prepare a reply, or too much
+    goes_on: float | None = None  # how sure the recogniser is of the comma at their end
     complete: float | None = None
     endpoint: bool = False  # by the recogniser's own rules it is over
     ended_at: int | None = None  # the endpoint was decided, words are awaited
@@ -86,8 +88,9 @@ class Utterance:
 
     def evidence(self, pauses_ms: Sequence[float]) -> Evidence:
         """Return what is known at its pause, with what the caller's pauses were like."""
-        text = None if self.stale else self.text
-        return Evidence(self.complete, text, (*pauses_ms, *self.pause_ms), self.endpoint)
+        text, goes_on = (None, None) if self.stale else (self.text, self.goes_on)
+        pauses = (*pauses_ms, *self.pause_ms)
+        return Evidence(self.complete, text, pauses, self.endpoint, goes_on)
 
     @property
     def pause_ms(self) -> tuple[float, ...]:
@@ -136,11 +139,11 @@ class Utterance:
 
     def take_back(self) -> None:
         """Take back that words and an opinion were asked for."""
-        self.asked_at, self.text, self.complete = None, None, None
+        self.asked_at, self.text, self.goes_on, self.complete = None, None, None, None
         self.stale = self.guessed = False
 
-    def hear(self, text: str, over_reply: bool) -> str:
-        """Take the words up to this pause, and return them.
+    def hear(self, words: Transcript, over_reply: bool) -> str:
+        """Take the words up to this pause, a final, and return their text.
 
         A recogniser that hears none in the longer piece has lost those it had, and they stand;
         over a reply they do not, as it invents some in noise there and takes them back. If the
@@ -148,7 +151,7 @@ class Utterance:
         began: a breath or a click is nothing to wait for, unless it turns out to go on. What a
         cut ends goes on.
         """
-        before = self.before
+        before, text, self.goes_on = self.before, words.text.strip(), words.goes_on
         if before is None:
             self.text = text
             return text

@@ -40,6 +40,9 @@ class Listener(Protocol):
     def clause(self, clause: Clause) -> None:
         """A voice begins to say a clause."""
 
+    def voice(self, name: str) -> None:
+        """The voice of this name makes the first sound of the reply."""
+
     def fell_back(self, sentence: str) -> None:
         """A voice failed and another took over."""
 
@@ -173,7 +176,7 @@ class Voicing:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._run, mouth, clause_out, speech_in)
                     tasks.start_soon(self._feed, source, clause_in)
-                    await self._listen(speech_out)
+                    await self._listen(speech_out, mouth.name)
         except* StageError as group:
             if self._unsaid or not self._complete:  # else it said all, and fell over after that
                 failure = first_sentence(group)
@@ -217,7 +220,7 @@ class Voicing:
         self.guess.said(clause.spoken)
         return clause
 
-    async def _listen(self, source: Source[Speech]) -> None:
+    async def _listen(self, source: Source[Speech], name: str) -> None:
         converter, patience = _Converter(), self.patience
         async with source:
             while True:
@@ -229,18 +232,19 @@ class Voicing:
                     except anyio.EndOfStream:
                         break
                 if speech is not None:
-                    await self._push(speech, converter)
+                    await self._push(speech, converter, name)
                     self._since = anyio.current_time()
                 elif self._unsaid and anyio.current_time() - self._since >= patience:
-                    raise Transient("tts", f"no sound came for {patience:g} s")
+                    raise Transient(f"tts {name}", f"no sound came for {patience:g} s")
         with anyio.move_on_after(patience):
             await self._left.wait()  # what it raises says more than we could
         if self._unsaid or not self._complete:
-            raise Transient("tts", "the voice ended before its text")
+            raise Transient(f"tts {name}", "the voice ended before its text")
 
-    async def _push(self, speech: Speech, converter: _Converter) -> None:
+    async def _push(self, speech: Speech, converter: _Converter, name: str) -> None:
         if not self._unsaid or speech.clause != self._unsaid[0].number:
-            raise Unusable("tts", f"sound came for clause {speech.clause}, which was not its turn")
+            reason = f"sound came for clause {speech.clause}, which was not its turn"
+            raise Unusable(f"tts {name}", reason)
         clause = self._unsaid[0]
         if self._begun != clause.number:
             self._begun = clause.number
@@ -256,6 +260,8 @@ class Voicing:
         scale = PLAYOUT_RATE / speech.rate
         self._words += [_scaled(word, scale) for word in speech.words]
         if len(samples):
+            if not self.audio.pushed:
+                self.witness.voice(name)
             self.witness.mark("tts_first_audio")
             words = tuple(_moved(word, self._shift) for word in self._words)
             self._words.clear()

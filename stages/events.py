@@ -95,6 +95,7 @@ class Transcript:
     stable: int = 0  # characters of ``text`` that no later partial changes; all of a final
     words: tuple[Word, ...] = ()  # where the engine knows them
     endpoint: bool = False  # a partial's: by the engine's own rules the utterance is over
+    goes_on: float | None = None  # a final's: how sure the engine is of the comma at its end
 
 
 @dataclass(frozen=True, slots=True, eq=False)

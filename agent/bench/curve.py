@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 from agent.turn_settings import PRESETS
 
 WIDE, HIGH, LEFT, TOP, BOTTOM = 420, 340, 56, 64, 44
-_COLOURS = ("#8a8f98", "#d08770", "#b48ead", "#2563c9")
+_COLOURS = ("#8a8f98", "#d08770", "#b48ead", "#2563c9", "#12939a")
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,13 +92,17 @@ class Opinions:
             self.frames[case.name] = [_framed(frame, edge) for frame in heard]
         return self.frames[case.name]
 
-    async def words(self, case: Case, start: int, at: int) -> str:
-        """Return the words between two positions."""
+    async def words(self, case: Case, start: int, at: int) -> tuple[str, float | None]:
+        """Return the words between two positions, and how sure the engine is of a last comma."""
         samples = case.samples[start:at]
         key = f"{_digest(samples)} {self.stages.names['asr']}"
+        comma = f"{key} goes_on"
         if key not in self.kept:
-            self.kept[key] = await self._final(samples)
-        return str(self.kept[key])
+            final = await self._final(samples)
+            self.kept[key] = "" if final is None else final.text
+            if final is not None and final.goes_on is not None:
+                self.kept[comma] = final.goes_on
+        return str(self.kept[key]), float(self.kept[comma]) if comma in self.kept else None
 
     async def opinion(self, case: Case, start: int, at: int) -> float:
         """Return how complete the speech between two positions sounds, 0 to 1."""
@@ -109,10 +113,10 @@ class Opinions:
             self.kept[key] = round(await self.stages.turn.judge(context), 4)
         return float(self.kept[key])
 
-    async def _final(self, samples: Samples) -> str:
+    async def _final(self, samples: Samples) -> Transcript | None:
         give, take = anyio.create_memory_object_stream[AsrInput](8)
         say, hear = anyio.create_memory_object_stream[Transcript](8)
-        finals: list[str] = []
+        final: Transcript | None = None
         with give, take, say, hear:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self.stages.asr.run, Hearing(language="en"), take, say)
@@ -121,11 +125,11 @@ class Opinions:
                 await give.send(Pause(1, len(samples)))
                 async for transcript in hear:
                     if transcript.final:
-                        finals.append(transcript.text)
+                        final = transcript
                         break
                 await give.send(UtteranceEnd(1))
                 await give.aclose()
-        return finals[0] if finals else ""
+        return final
 
     def save(self, file: Path) -> None:
         """Keep what was said."""
@@ -219,11 +223,13 @@ class Taking:
     async def ask(self, action: AskFinal) -> None:
         """Let the words and the opinion come when they would in a call."""
         at = action.at
-        text = await self.opinions.words(self.case, self._start, at)
+        text, goes_on = await self.opinions.words(self.case, self._start, at)
         sure = await self.opinions.opinion(self.case, self._start, at)
         heard = milliseconds_in(at - self._start) / 1000
         heard -= CUT_S * max(0, math.ceil((heard - HEARD_S) / CUT_S))
-        words = Transcript(action.utterance, text, at, final=True, stable=len(text))
+        words = Transcript(
+            action.utterance, text, at, final=True, stable=len(text), goes_on=goes_on
+        )
         final = at + samples_in(FINAL_MS + FINAL_MS_PER_S * heard)
 
         def judged() -> list[Action]:

@@ -85,7 +85,7 @@ def profile_of(card: Card, base: str) -> tuple[dict[str, Any], list[str]]:
     caller = "对方" if language == "zh-CN" else "the caller"
 
     def plain(text: str) -> str:
-        text = re.sub(r"\{\{char\}\}|<BOT>", card.name, text, flags=re.I)
+        text = re.sub(r"\{\{char\}\}|<BOT>", lambda _: card.name, text, flags=re.I)
         text = re.sub(r"\{\{user\}\}|<USER>", caller, text, flags=re.I)
         text = re.sub(r"\{\{original\}\}", "", text, flags=re.I)
         text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f]", "", text)

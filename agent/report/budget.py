@@ -5,6 +5,7 @@
       endpoint: {p95: 500}
       tts: {p50: 100}
     barge_in: {p95: 200}
+    event_loop: {p99: 50}              # each turn's worst wake-up of the loop
     early_endpoints: 0.05              # share of turns that ended too early
     failed: 0                          # turns
 
@@ -46,6 +47,7 @@ class Budget(BaseModel):
     heard: Limits | None = None
     stages: dict[str, Limits] = Field(default_factory=dict)
     barge_in: Limits | None = None
+    event_loop: Limits | None = None
     early_endpoints: float | None = Field(default=None, ge=0, le=1)
     failed: int | None = Field(default=None, ge=0)
 
@@ -79,6 +81,7 @@ class Budget(BaseModel):
         for name, limits in self.stages.items():
             told += _over(name, limits, stages.get(name))
         told += _over("barge_in", self.barge_in, figures.barge_in)
+        told += _over("event_loop", self.event_loop, figures.event_loop.worst)
         return told + list(self._counts(figures))
 
     def _counts(self, figures: Figures) -> Iterator[str]:

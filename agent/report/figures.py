@@ -296,33 +296,49 @@ def _groups(
 
 def _engines(records: Sequence[TurnRecord], chosen: Sequence[TurnRecord]) -> tuple[Group, ...]:
     """Group by engine; the time is that of the engine's own spans, trouble is its own too."""
-    named = {kind for record in records for kind in record.stages}
-    known = [kind for kind in ENGINE_SPANS if kind in named]
+    engines: defaultdict[str, set[str]] = defaultdict(set)
+    for record in records:
+        for kind, engine in (*record.stages.items(), *_blamed(record)):
+            engines[kind].add(engine)
+    known = [kind for kind in ENGINE_SPANS if kind in engines]
     return tuple(
         _engine(kind, engine, records, chosen)
-        for kind in (*known, *sorted(named - set(known)))
-        for engine in sorted({r.stages[kind] for r in records if kind in r.stages})
+        for kind in (*known, *sorted(set(engines) - set(known)))
+        for engine in sorted(engines[kind])
     )
 
 
 def _engine(
     kind: str, engine: str, records: Sequence[TurnRecord], chosen: Sequence[TurnRecord]
 ) -> Group:
-    spans = ENGINE_SPANS.get(kind, ())
+    spans, door = ENGINE_SPANS.get(kind, ()), (kind, engine)
     served = [r for r in records if r.stages.get(kind) == engine]
     timed = [r for r in chosen if spans and r.stages.get(kind) == engine]
     return Group(
         name=f"{kind} {engine}",
         turns=len(served),
         total=spread(sum(ms for name, ms in r.spans if name in spans) for r in timed),
-        failed=sum(_blames(r.error or "", kind) for r in served),
-        fallbacks=sum(_blames(each, kind) for r in served for each in r.fallbacks),
+        failed=sum(_at_fault(r.error or "", r) == door for r in records),
+        fallbacks=sum(_at_fault(told, r) == door for r in records for told in r.fallbacks),
     )
 
 
-def _blames(sentence: str, kind: str) -> bool:
-    """Tell whether a sentence of trouble begins with a kind of stage, as those of stages do."""
-    return sentence.replace(":", " ").split(" ", 1)[0] == kind
+def _blamed(record: TurnRecord) -> list[tuple[str, str]]:
+    """Return kind and engine of those that failed in a turn, whichever served it then."""
+    told = (record.error or "", *record.fallbacks)
+    return [fault for sentence in told if (fault := _at_fault(sentence, record)) is not None]
+
+
+def _at_fault(sentence: str, record: TurnRecord) -> tuple[str, str] | None:
+    """Return the kind and the engine that a sentence of trouble begins with, as stages' do.
+
+    Where it names no engine, it was the one that served; none: no stage of the turn is named.
+    """
+    kind, _, engine = sentence.partition(":")[0].partition(" ")
+    served = record.stages.get(kind)
+    if served is None:
+        return None
+    return kind, engine if engine and " " not in engine else served
 
 
 def _round(value: float) -> float:

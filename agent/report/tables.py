@@ -121,6 +121,12 @@ def _counts(console: Console, figures: Figures) -> None:
     ends, guesses, barge_in = figures.endpoints, figures.guesses, figures.barge_in
     heard = f" ({ends.heard} heard the reply cut in)" if ends.heard else ""
     told = [f"{ends.early} of {ends.judged} turns ended too early{heard}"]
+    if ends.wait is not None:
+        waits = f"p50 {_ms(ends.wait.p50)}, p95 {_ms(ends.wait.p95)} ms"
+        told.append(f"from the last sound to the endpoint: {waits}")
+    if ends.vad_error is not None:
+        errors = f"p50 {_ms(ends.vad_error.p50)}, p95 {_ms(ends.vad_error.p95)} ms"
+        told.append(f"error of the VAD's end of speech: {errors}")
     told.append(f"{guesses.hits} of {guesses.tries} prepared replies used")
     told.append(f"{guesses.saved_ms:.0f} ms saved, {guesses.tokens_wasted} tokens wasted")
     told.append(f"{figures.interrupted} replies interrupted")

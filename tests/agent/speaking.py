@@ -36,6 +36,7 @@ class Notes:
     marks: list[Mark] = field(default_factory=list)
     pieces: int = 0
     clauses: list[str] = field(default_factory=list)
+    voices: list[str] = field(default_factory=list)
     costs: list[Usage] = field(default_factory=list)
     fallbacks: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -48,6 +49,9 @@ class Notes:
 
     def clause(self, clause: Clause) -> None:
         self.clauses.append(clause.text)
+
+    def voice(self, name: str) -> None:
+        self.voices.append(name)
 
     def usage(self, usage: Usage) -> None:
         self.costs.append(usage)

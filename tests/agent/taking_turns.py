@@ -69,14 +69,15 @@ class Floor:
     def be_silent(self, ms: float) -> list[Action]:
         return self.hear(ms, 0.05)
 
-    def final(self, text: str, ask: AskFinal | None = None) -> list[Action]:
+    def final(
+        self, text: str, ask: AskFinal | None = None, goes_on: float | None = None
+    ) -> list[Action]:
         """Answer the newest question for words, or an older one."""
         ask = ask or self.last(AskFinal)
-        return self.note(
-            self.turns.transcript(
-                Transcript(ask.utterance, text, ask.at, final=True, stable=len(text))
-            )
+        words = Transcript(
+            ask.utterance, text, ask.at, final=True, stable=len(text), goes_on=goes_on
         )
+        return self.note(self.turns.transcript(words))
 
     def partial(self, text: str, endpoint: bool = False) -> list[Action]:
         number = self.last(Open).utterance

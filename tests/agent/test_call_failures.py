@@ -212,11 +212,14 @@ async def test_a_voice_that_fails_hands_over_and_the_record_says_so(tmp_path: Pa
     broken = Voiced(0, then=Unusable("tts edge", "403"))
 
     def change(stages: Stages) -> Stages:
-        return replace(stages, mouths=(Mouth("edge", broken, Voice()), *stages.mouths))
+        names = {**stages.names, "tts": "edge"}
+        mouths = (Mouth("edge", broken, Voice()), *stages.mouths)
+        return replace(stages, mouths=mouths, names=names)
 
     async with calling(tmp_path, change=change) as running:
         running.line.write(Say(text="hello"))
         await running.page.wait_for(ReplyEnd, 2)
     [record] = running.records
     assert record.fallbacks == ("tts edge: 403; the voice 'tone' goes on.",)
+    assert record.stages["tts"] == "tone"  # the voice whose sound was heard
     assert record.error is None

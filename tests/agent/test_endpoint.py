@@ -49,6 +49,14 @@ def test_a_comma_at_the_end_makes_it_more_patient() -> None:
     assert wait(1.0, "明天会下雨，") == unsure
 
 
+def test_a_comma_that_the_recogniser_is_sure_of_waits_much_longer() -> None:
+    hail = "Thunderstorms could produce hail,"
+    sure, likely, untold = (
+        patience_ms(BALANCED, Evidence(1.0, hail, goes_on=goes_on)) for goes_on in (0.9, 0.7, None)
+    )
+    assert likely == untold < BALANCED.doubtful_ms < sure < BALANCED.cap_ms
+
+
 def test_one_word_alone_is_often_the_first_of_several() -> None:
     assert wait(1.0, "Montreal.") > wait(1.0, "Montreal today.")
     assert wait(1.0, "Montreal.") > wait(1.0, "明天")

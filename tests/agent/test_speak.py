@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import anyio
@@ -26,9 +27,16 @@ from stages.events import (
     Voice,
 )
 from tests.agent.speaking import Mind, Notes, Voiced, mouths
+from tests.skipping import SKIPPING
 
 REQUEST = ChatRequest((Message("system", "Be kind."), Message("user", "Hello?")))
 THREE = ("One is here. ", "Two is here. ", "Three is here.")
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, Mapping[str, object]]:
+    """Slow thoughts and voices take no time here."""
+    return SKIPPING
 
 
 def script(mind: Mind | None, *voices: Voiced, language: str = "en") -> Script:
@@ -198,7 +206,7 @@ async def test_a_voice_that_hangs_is_given_up() -> None:
     broken = Voiced(1, 1)
     audio, notes = await reply(script(Mind(THREE), broken, Voiced()))
     assert texts(audio) == list(THREE)
-    assert notes.fallbacks == ["tts: no sound came for 0.05 s; the voice 'second' goes on."]
+    assert notes.fallbacks == ["tts first: no sound came for 0.05 s; the voice 'second' goes on."]
     assert broken.closed.is_set()
 
 
@@ -226,7 +234,8 @@ async def test_a_voice_is_not_blamed_for_an_llm_that_is_slow() -> None:
 async def test_a_voice_that_ends_too_early_has_failed() -> None:
     audio, notes = await reply(script(Mind(THREE), Voiced(1, 0, ends=True), Voiced()))
     assert texts(audio) == list(THREE)
-    assert notes.fallbacks == ["tts: the voice ended before its text; the voice 'second' goes on."]
+    ended = "tts first: the voice ended before its text; the voice 'second' goes on."
+    assert notes.fallbacks == [ended]
 
 
 async def test_a_voice_that_ends_while_nothing_is_to_be_said_has_failed_too() -> None:

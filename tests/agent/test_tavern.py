@@ -78,6 +78,13 @@ def test_a_card_becomes_a_profile_that_can_be_called(
     assert run(["profiles", "import", str(file), "--extends", "bare"]) == 2, "nothing is replaced"
 
 
+def test_a_name_may_have_a_backslash_in_it(tmp_path: Path, profiles: Path) -> None:
+    file = tmp_path / "wall.json"
+    file.write_text(json.dumps({**CARD, "data": {**DATA, "name": "Wall\\E"}}))
+    assert run(["profiles", "import", str(file), "--extends", "bare"]) == 0
+    assert "Wall\\E commands the Nautilus." in load("wall-e").persona_prompt
+
+
 def test_the_persona_is_bounded_and_what_was_left_out_is_said() -> None:
     card, _ = read_card(json.dumps(CARD | {"data": DATA | {"description": "x" * 99_999}}).encode())
     data, left_out = profile_of(card, "bare")

@@ -106,6 +106,19 @@ def test_a_final_without_words_answers_nothing(floor: Floor) -> None:
     assert len(floor.all(Close)) == 1
 
 
+def test_a_sure_comma_is_waited_at_and_forgotten_when_the_caller_goes_on(floor: Floor) -> None:
+    floor.speak(900)
+    floor.be_silent(QUICK.pause_ms + floor.frame_ms)
+    floor.final("In the morning,", goes_on=0.95)
+    floor.judge(1.0)
+    assert "Release" not in kinds(floor.be_silent(QUICK.doubtful_ms))
+    floor.speak(900)
+    floor.be_silent(QUICK.pause_ms + floor.frame_ms)
+    floor.final("In the morning, wake me up.")
+    floor.judge(1.0)
+    assert kinds(floor.be_silent(QUICK.confident_ms))[-1] == "Release"
+
+
 def test_an_end_that_the_recogniser_heard_under_noise_is_not_waited_for_again(
     floor: Floor,
 ) -> None:

@@ -27,14 +27,26 @@ enough for a phrase of at least so many tokens."""
 SHORTEST = SAMPLE_RATE // 4
 """Shorter pieces are padded with silence up to here."""
 
+COMMA, STOPS = b",", (b".", b"?", b"!")
+BYTES = 259
+"""The first pieces are control tokens and single bytes, for what no later piece spells."""
+
 _CONTROL = (b"<<", b"<s>", b"</s>", b"<unk>")
 
 
 class Heard(NamedTuple):
-    """What was said in a piece of speech."""
+    """What was said in a piece of speech.
+
+    Attributes:
+        text: the words.
+        tokens: what they are made of.
+        goes_on: how sure the network is of the comma at the end, 0 to 1, against the marks that
+            end a sentence; None if there is no comma.
+    """
 
     text: str
     tokens: list[int]
+    goes_on: float | None = None
 
 
 class Moonshine:
@@ -45,6 +57,7 @@ class Moonshine:
         self._decoder = Network(folder / "decoder_model_merged.ort")
         self._pieces = pieces_of((folder / "tokenizer.bin").read_bytes())
         self._past = [name for name in self._decoder.inputs if name.startswith("past_key_values.")]
+        self._marks = [self._pieces.index(mark, BYTES) for mark in (COMMA, *STOPS)]
 
     def transcribe(
         self,
@@ -64,12 +77,14 @@ class Moonshine:
         if len(samples) < SHORTEST:
             samples = np.pad(samples, (0, SHORTEST - len(samples)))
         limit = TOKENS_AT_LEAST + int(len(samples) / SAMPLE_RATE * TOKENS_PER_SECOND)
-        tokens = self._decode(samples.astype(np.float32), limit, wanted, draft)
-        return Heard(self._text(tokens), tokens)
+        tokens, last = self._decode(samples.astype(np.float32), limit, wanted, draft)
+        comma = tokens[-1:] == self._marks[:1]
+        return Heard(self._text(tokens), tokens, self._surely(last) if comma else None)
 
     def _decode(
         self, samples: Samples, limit: int, wanted: Callable[[], bool], draft: Sequence[int]
-    ) -> list[int]:
+    ) -> tuple[list[int], Array]:
+        """Return the tokens, and what spoke for each token in place of the last one."""
         mask = np.ones((1, len(samples)), dtype=np.int64)  # of samples: the decoder strides itself
         (heard,) = self._encoder.run({"input_values": samples[None, :], "attention_mask": mask})
         feed: dict[str, Array] = {
@@ -78,7 +93,7 @@ class Moonshine:
             "use_cache_branch": np.array([False]),
             **{name: np.zeros((1, 8, 0, 36), dtype=np.float32) for name in self._past},
         }
-        tokens, likely = [BEGIN], list(draft)
+        tokens, likely, last = [BEGIN], list(draft), np.zeros(0, dtype=np.float32)
         while len(tokens) <= limit and wanted():
             likely = likely[: limit - len(tokens)]
             feed["input_ids"] = np.array([tokens[-1:] + likely], dtype=np.int64)
@@ -89,12 +104,19 @@ class Moonshine:
             self._keep(feed, kept, len(tokens))
             token = int(said[right])
             if token == END:
+                last = logits[0][right - 1] if right else last
                 break
             tokens.append(token)
+            last = logits[0][right]
             if (length := loop(tokens)) is not None:
-                return tokens[1 : len(tokens) - (_times(length) - 1) * length]
+                return tokens[1 : len(tokens) - (_times(length) - 1) * length], last
             likely = after(token, likely[right:])
-        return tokens[1:]
+        return tokens[1:], last
+
+    def _surely(self, logits: Array) -> float:
+        """Return how likely the first of the marks is among them."""
+        odds = np.exp(logits[self._marks] - logits[self._marks].max())
+        return round(float(odds[0] / odds.sum()), 3)
 
     def _keep(self, feed: dict[str, Array], kept: list[Array], count: int) -> None:
         """Keep what the decoder worked out of its first tokens, and of the speech."""

@@ -171,9 +171,12 @@ class _Call:
         covered = min(at, utterance.end)
         if utterance.last is None or utterance.last[0] != covered:
             utterance.last = covered, await self._words(utterance, at, self._engine.finals)
-        text = utterance.last[1]
-        final = Transcript(utterance.number, text, at, final=True, stable=len(text))
-        await self._sink.send(final)
+        text, _, goes_on = utterance.last[1]
+        await self._sink.send(
+            Transcript(
+                utterance.number, text, at, final=True, stable=len(text), goes_on=goes_on
+            )
+        )
         self._unanswered -= 1
 
     async def _write_partials(self) -> None:
@@ -185,14 +188,14 @@ class _Call:
                 continue  # the next sound asks again
             with anyio.CancelScope() as self._partial:
                 upto = self._heard = utterance.end
-                text = await self._words(utterance, upto, self._engine.partials)
-                shown, stable = utterance.promises.take(text)
+                heard = await self._words(utterance, upto, self._engine.partials)
+                shown, stable = utterance.promises.take(heard.text)
                 if shown:
                     await self._sink.send(
                         Transcript(utterance.number, shown, upto, stable=stable)
                     )
 
-    async def _words(self, utterance: Utterance, upto: int, workers: Workers) -> str:
+    async def _words(self, utterance: Utterance, upto: int, workers: Workers) -> Heard:
         """Return all words of an utterance; what is too long to hear at once is cut for good."""
         longest = samples_in(self._options.longest_ms)
         while upto - utterance.start > longest:
@@ -207,7 +210,7 @@ class _Call:
         rest = await self._engine.heard(piece, workers, utterance.draft)
         if utterance.start == start:
             utterance.draft = rest.tokens
-        return " ".join(text for text in (*utterance.head, rest.text) if text)
+        return rest._replace(text=" ".join(one for one in (*utterance.head, rest.text) if one))
 
 
 class MoonshineAsr:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stages.asr.moonshine.agreement import Agreement
+from stages.asr.moonshine.network import Heard
 from stages.audio import level, samples_in, silence
 from stages.events import Audio, Samples
 
@@ -44,7 +45,7 @@ class Utterance:
         head: the words of what is no longer kept.
         promises: what partials have promised.
         draft: the tokens that the newest transcript of what is kept was made of.
-        last: the text of the last final and the position it covers.
+        last: the position that the last final covers, and what was heard up to there.
         lost: samples that had to go because the recogniser did not keep up; the oldest go.
     """
 
@@ -53,7 +54,7 @@ class Utterance:
         self.head: list[str] = []
         self.promises = Agreement()
         self.draft: list[int] = []
-        self.last: tuple[int, str] | None = None
+        self.last: tuple[int, Heard] | None = None
         self.lost = 0
         self._pieces: list[Samples] = []
         self._length = 0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from agent.bench.curve import Curve, Point, drawn
-from agent.bench.endpoint import Row, measure, ways
+from agent.bench.endpoint import Row, beyond, measure, ways
 from agent.bench.pauses import Taken, entries
 from agent.errors import NotPossible
 from agent.profile import Profile
@@ -106,6 +106,28 @@ async def test_a_cut_in_is_heard_unless_the_caller_goes_on_at_once(tmp_path: Pat
     assert (early.cut_in_percent, early.cut_in_heard_percent) == (100, 100)
     never = found["timer", "1000 ms", "en_assistant"]
     assert never.cut_in_heard_percent == 0
+
+
+def row(family: str, name: str, *measures: float, group: str = "all") -> Row:
+    cut, p50, mean, p95 = measures
+    return Row(family, name, group, 100, cut, cut, p50, p95, mean, 0, 0.0, 0.0)
+
+
+def test_what_is_beyond_a_rival_is_no_worse_in_anything_and_better_in_something() -> None:
+    rival = row("timer", "500 ms", 40, 512, 530, 680)
+    equal = row("ours", "as good", 40, 512, 530, 680)
+    later = row("ours", "sooner in all but the last", 39, 300, 400, 690)
+    cuts = row("ours", "cuts in", 41, 300, 400, 600)
+    good = row("ours", "good", 40, 512, 520, 680)
+    best = row("ours, wide", "best", 39, 500, 510, 680)
+    elsewhere = row("ours", "elsewhere", 1, 100, 100, 100, group="en_fillers")
+    assert beyond(rival, [rival, equal, later, cuts, elsewhere]) is None
+    assert beyond(rival, [rival, equal, good, best]) == best
+
+
+def test_a_rival_is_beyond_nothing() -> None:
+    slow, fast = row("timer", "1 s", 40, 1000, 1000, 1000), row("timer", "s", 30, 1, 1, 1)
+    assert beyond(slow, [slow, fast]) is None
 
 
 def test_every_way_has_a_name_of_its_own() -> None:

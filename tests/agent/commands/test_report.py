@@ -23,10 +23,22 @@ def recorded(tmp_path: Path) -> Path:
 
 def test_the_figures_are_printed(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["report", "--from", str(recorded)]) == 0
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
     assert "run: 12 turns in 1 call" in printed
     assert "endpoint" in printed
     assert "0 of 12 turns ended too early" in printed
+    assert "; from the last sound to the endpoint: p50 300, p95 300 ms;" in printed
+
+
+def test_how_far_off_the_vad_was_is_printed_where_callers_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "run.json"
+    late, early = turn(1, vad_error_ms=40.0), turn(2, vad_error_ms=-20.0)
+    file.write_text(json.dumps([late.to_dict(), early.to_dict()]))
+    assert run(["report", "--from", str(file)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "error of the VAD's end of speech: p50 30, p95 39 ms" in printed
 
 
 def test_json_can_be_reported_on_again(

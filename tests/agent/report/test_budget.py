@@ -8,7 +8,7 @@ import pytest
 
 from agent.errors import NotPossible
 from agent.report import Budget, summarise
-from tests.agent.report.turns import turn
+from tests.agent.report.turns import stalled, turn
 
 
 def budget(tmp_path: Path, text: str) -> Budget:
@@ -57,11 +57,24 @@ def test_a_reply_that_the_caller_heard_cut_in_is_over_that_budget(tmp_path: Path
     ]
 
 
+def test_an_event_loop_that_is_late_is_over_its_budget(tmp_path: Path) -> None:
+    limits = budget(tmp_path, "event_loop: {p50: 80, p99: 50}\n")
+    assert limits.broken(summarise([stalled(1), stalled(2)])) == [
+        "event_loop p99 is 80 ms, over the budget of 50."
+    ]
+    assert limits.broken(summarise([turn(1)])) == [  # from before loops were watched
+        "event_loop p50 was not measured, and its budget is 80 ms.",
+        "event_loop p99 was not measured, and its budget is 50 ms.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("herd: {p50: 1}", "herd: Extra inputs are not permitted"),
         ("heard: {p50: fast}", "heard.p50: Input should be a valid number"),
+        ("event_loop: {p95: -1}", "event_loop.p95: Input should be greater than 0"),
+        ("event_loop: {worst: 50}", "event_loop.worst: Extra inputs are not permitted"),
         ("stages: {brain: {p50: 1}}", "names the stage 'brain'; there are: endpoint, asr"),
         ("heard: [", "cannot be read"),
     ],

@@ -85,15 +85,18 @@ def test_a_reply_that_cut_in_is_no_barge_in() -> None:
 
 
 def test_errors_and_fallbacks_are_counted_and_laid_at_the_right_door() -> None:
-    failed = turn(1, error="llm openai: the server said 500", first_response_ms=None)
+    failed = turn(1, error="llm: nothing came for 20 s", first_response_ms=None)
     voice = turn(2, fallbacks=("tts edge: no answer; the voice 'hibari' goes on.",))
     figures = summarise([failed, voice, voice])
-    assert figures.errors == {"llm openai: the server said 500": 1}
+    assert figures.errors == {"llm: nothing came for 20 s": 1}
     assert figures.fallbacks == {"tts edge: no answer; the voice 'hibari' goes on.": 2}
     doors = {group.name: (group.failed, group.fallbacks) for group in figures.by_engine}
     assert doors["llm smollm"] == (1, 0)
-    assert doors["tts hibari"] == (0, 2)
+    assert doors["tts edge"] == (0, 2)  # it spoke in none of these turns, and failed in two
+    assert doors["tts hibari"] == (0, 0)
     assert doors["asr moonshine"] == (0, 0)
+    turns = {group.name: group.turns for group in figures.by_engine}
+    assert (turns["tts edge"], turns["tts hibari"]) == (0, 3)
 
 
 def test_groups_hold_the_turns_of_a_profile_an_engine_and_a_day() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stages.asr.moonshine.draft import after, agreed
@@ -53,7 +54,7 @@ def test_words_are_the_same_with_a_draft_and_take_fewer_steps(
     needed = len(steps)
     steps.clear()
     drafted = model.transcribe(said, wanted, early)
-    assert drafted == plain
+    assert drafted.tokens == plain.tokens
     assert len(steps) < needed
 
 
@@ -65,3 +66,18 @@ def test_a_draft_of_something_else_does_no_harm(store: ModelStore, speech: Path)
     other = model.transcribe(clip(speech, "dev/en_assistant/az_weather.flac")).tokens
     assert model.transcribe(said, draft=other).text == model.transcribe(said).text
     assert model.transcribe(said, draft=other * 20).text == model.transcribe(said).text
+
+
+@pytest.mark.speech
+@pytest.mark.model
+def test_it_tells_how_sure_it_is_that_a_sentence_goes_on(store: ModelStore, speech: Path) -> None:
+    model = Moonshine(store.path(MODEL))
+    said = clip(speech, "dev/en_assistant/in_sample1.flac")
+    pause = np.pad(said[: samples_in(3168)], (0, samples_in(64)))
+    begun = model.transcribe(pause)  # "For the twentieth time that evening,"
+    assert begun.text.endswith(",")
+    assert begun.goes_on is not None
+    assert begun.goes_on > 0.85
+    again = model.transcribe(pause, draft=begun.tokens)
+    assert again.goes_on == pytest.approx(begun.goes_on, abs=0.05)
+    assert model.transcribe(said).goes_on is None  # "... the two men shook hands."

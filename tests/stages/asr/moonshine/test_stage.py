@@ -103,6 +103,19 @@ async def test_partials_grow_and_keep_their_promises(store: ModelStore, speech: 
 
 
 @pytest.mark.speech
+async def test_a_final_tells_how_sure_its_comma_is(store: ModelStore, speech: Path) -> None:
+    said = clip(speech, "dev/en_assistant/in_sample1.flac")
+    async with opened(store) as asr:
+        (begun,) = (
+            one for one in await heard(asr, utterance(said[: samples_in(3168)])) if one.final
+        )
+        (whole,) = (one for one in await heard(asr, utterance(said)) if one.final)
+    assert begun.goes_on is not None
+    assert begun.goes_on > 0.85
+    assert whole.goes_on is None
+
+
+@pytest.mark.speech
 async def test_every_pause_is_answered_once_and_a_resumed_turn_from_its_start(
     store: ModelStore, speech: Path
 ) -> None:
