@@ -1,0 +1,86 @@
+"""Which slot of the model a conversation goes on in: the one that has read most of it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class _Slot:
+    held: str = ""  # what it was asked to read last
+    talks: bool = False  # a conversation, and not only how one opens
+    used: int = 0
+    busy: bool = False
+
+
+class Slots:
+    """The places in which a model keeps what it has read.
+
+    The model's own choice looks at the words alone, and took the slot of another call as soon as
+    that shared an "I" with a new one: then both read their conversation again.
+
+    Args:
+        count: how many there are.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._slots = [_Slot() for _ in range(count)]
+        self._uses = 0
+
+    @property
+    def busy(self) -> int:
+        """How many are taken."""
+        return sum(slot.busy for slot in self._slots)
+
+    def take(self, prompt: str, opening: int) -> int:
+        """Take the free slot for a prompt, of which so many characters are how calls open.
+
+        It is the one that has read most of what follows the opening. If none has read more of it
+        than it would have to forget, it is one in which nobody talks yet, and else the one that
+        was used least lately. One must be free.
+        """
+        free = [number for number, slot in enumerate(self._slots) if not slot.busy]
+        mine = max(free, key=lambda number: self._read(number, prompt))
+        beyond = self._read(mine, prompt) - opening
+        if beyond <= 0 or len(self._slots[mine].held) - opening > 2 * beyond:
+            mine = min(free, key=lambda number: self._cost(number, prompt, opening))
+        self._taken(mine, prompt, talks=len(prompt) > opening)
+        return mine
+
+    def unread(self, opening: str) -> int | None:
+        """Return the free slot that should read how calls open next; none: no more need to.
+
+        Nobody talks in it, and it has not read this. If somebody talked in all of them, it is the
+        one that was used least lately: so that a call that begins finds a place.
+        """
+        idle = [number for number, slot in enumerate(self._slots) if not slot.talks]
+        for number in idle:
+            slot = self._slots[number]
+            if not (slot.busy or slot.held.startswith(opening)):
+                return number
+        free = [number for number, slot in enumerate(self._slots) if not slot.busy]
+        if idle or not free:
+            return None
+        return min(free, key=lambda number: self._slots[number].used)
+
+    def take_to_open(self, number: int, opening: str) -> None:
+        """Take this slot to read how calls open."""
+        self._taken(number, opening, talks=False)
+
+    def let_go(self, number: int) -> None:
+        """Free a slot; what it has read stays there."""
+        self._slots[number].busy = False
+
+    def _read(self, number: int, prompt: str) -> int:
+        held = self._slots[number].held
+        pairs = enumerate(zip(held, prompt, strict=False))
+        return next((at for at, (one, other) in pairs if one != other), min(len(held), len(prompt)))
+
+    def _cost(self, number: int, prompt: str, opening: int) -> tuple[bool, bool, int]:
+        slot = self._slots[number]
+        lacks = not slot.talks and self._read(number, prompt) < opening
+        return slot.talks, lacks, slot.used
+
+    def _taken(self, number: int, prompt: str, *, talks: bool) -> None:
+        self._uses += 1
+        self._slots[number] = _Slot(prompt, talks, self._uses, busy=True)
