@@ -50,29 +50,44 @@ class Reply:
         self.request, self.reads = request, reads
         self._loop = asyncio.get_running_loop()
         self._unwanted, self._rest = threading.Event(), threading.Event()
+        self._runs, self._change = False, threading.Lock()  # in the model's thread
         self._turn = anyio.Event()
         self._words: list[str] = []  # a token each
         self._cached: int | None = None  # tokens that had been read before it began
         self.work = Work(self._begin, self._rest.set, reading=reads is not None)
         self.error: dict[str, Any] | None = None
         self.complete = False
-        self.runs = False  # in the model's thread
-        self.ended: Callable[[], None] = lambda: None  # told, in the loop, that it does not
+        self._left: Callable[[], None] = lambda: None
 
     def stop(self) -> None:
         """Make the model stop at its next token."""
         self._unwanted.set()
 
     async def turn(self) -> None:
-        """Wait until it may use the model; ``Floor.leave`` gives that back."""
+        """Wait until it may use the model, alone; ``leave`` gives that back, and each ``make``."""
         self._turn = anyio.Event()
         self._rest.clear()
         self._floor.ask(self.work)
         await self._turn.wait()
 
+    def leave(self, left: Callable[[], None]) -> None:
+        """Stop it, and have ``left`` called in the loop once no thread makes it: perhaps now."""
+        with self._change:
+            self._unwanted.set()
+            runs = self._runs
+        if runs:
+            self._left = left
+        else:
+            self._floor.leave(self.work)
+            left()
+
     def make(self, server: xllamacpp.Server, slot: int) -> None:
         """Make the reply, or more of it; in the model's thread, which may outlive all interest."""
-        self.runs = self.complete = True
+        self.complete = True
+        with self._change:
+            if self._unwanted.is_set():
+                return  # it has left before this thread began
+            self._runs = True
         try:
             server.handle_completions(self._body(slot), self.take)
         finally:
@@ -105,9 +120,9 @@ class Reply:
         self._turn.set()
 
     def _over(self) -> None:
-        self.runs = False
+        self._runs = False
         self._floor.leave(self.work)
-        self.ended()
+        self._left()
 
     def _put(self, chunk: dict[str, Any], made: int) -> None:
         self.error = self.error or chunk.get("error")

@@ -33,17 +33,16 @@ class Slots:
         return sum(slot.busy for slot in self._slots)
 
     def take(self, prompt: str, opening: int) -> int:
-        """Take the free slot for a prompt, of which so many characters are how calls open.
+        """Take the free slot for a prompt, of which so many characters are in every call's.
 
-        It is the one that has read most of what follows the opening. If none has read more of it
-        than it would have to forget, it is one in which nobody talks yet, and else the one that
-        was used least lately. One must be free.
+        It is the one that has most of what follows the opening and has least else to forget. If
+        none has read more of it than it would have to forget, it is one in which nobody talks yet,
+        and else the one that was used least lately. One must be free.
         """
         free = [number for number, slot in enumerate(self._slots) if not slot.busy]
-        mine = max(free, key=lambda number: self._read(number, prompt))
-        beyond = self._read(mine, prompt) - opening
-        if beyond <= 0 or len(self._slots[mine].held) - opening > 2 * beyond:
-            mine = min(free, key=lambda number: self._cost(number, prompt, opening))
+        mine = max(free, key=lambda number: self._gain(number, prompt, opening))
+        if self._gain(mine, prompt, opening) <= 0:
+            mine = min(free, key=lambda number: self._cost(number, prompt))
         self._taken(mine, prompt, talks=len(prompt) > opening)
         return mine
 
@@ -76,10 +75,13 @@ class Slots:
         pairs = enumerate(zip(held, prompt, strict=False))
         return next((at for at, (one, other) in pairs if one != other), min(len(held), len(prompt)))
 
-    def _cost(self, number: int, prompt: str, opening: int) -> tuple[bool, bool, int]:
+    def _gain(self, number: int, prompt: str, opening: int) -> int:
+        read = self._read(number, prompt)
+        return (read - opening) - (len(self._slots[number].held) - read)
+
+    def _cost(self, number: int, prompt: str) -> tuple[bool, int, int]:
         slot = self._slots[number]
-        lacks = not slot.talks and self._read(number, prompt) < opening
-        return slot.talks, lacks, slot.used
+        return slot.talks, 0 if slot.talks else -self._read(number, prompt), slot.used
 
     def _taken(self, number: int, prompt: str, *, talks: bool) -> None:
         self._uses += 1

@@ -49,6 +49,9 @@ SLOTS = 8
 """Conversations that are kept, if nothing else is set: one that has to give up its slot is read
 again from its opening on, 5 ms a token. Each takes 47 MB."""
 
+CLOSING = 5.0
+"""Seconds that what is being made may take to end when the model is let go."""
+
 SILENCE = 30.0
 """Seconds without a token, waiting for a slot included, after which a reply is given up."""
 
@@ -124,7 +127,7 @@ class SmollmLlm:
         Nothing is done while anybody waits for the begin of a reply: theirs comes first. Cancelling
         returns at once; the model reads the rest of what it has begun.
         """
-        if not self._floor.begins_a_reply() and self._slots.busy < self._options.slots:
+        if not self._floor.begins_a_reply() and self._room.value:
             await self._read(messages, "ahead")
 
     async def _read(self, messages: tuple[Message, ...], reads: Reads) -> None:
@@ -146,8 +149,8 @@ class SmollmLlm:
 
     def figures(self) -> Mapping[str, float]:
         """Return the slots, how many are busy, and the requests (and readings) that wait."""
-        busy, waiting = self._slots.busy, self._room.statistics().tasks_waiting
-        return {"slots": self._options.slots, "slots_busy": busy, "waiting": waiting}
+        slots, waiting = self._options.slots, self._room.statistics().tasks_waiting
+        return {"slots": slots, "slots_busy": slots - self._room.value, "waiting": waiting}
 
     async def _run(
         self, request: ChatRequest, sink: Sink[LlmEvent], *, reads: Reads | None = None
@@ -177,14 +180,17 @@ class SmollmLlm:
         return max([system, *known])
 
     async def close(self) -> None:
-        """Wait until no thread uses the model, 5 s at most, and let it go."""
-        with anyio.CancelScope(shield=True):
-            with anyio.move_on_after(5):
-                await self._workers.run(lambda: None)
-            await to_thread.run_sync(self._forget)
+        """Wait until no thread uses the model, 5 s at most, and let it go.
 
-    def _forget(self) -> None:
+        Replies that wait for their turn fail, as do those that are asked for later.
+        """
+        last = [self._server]
         self._server = None
+        with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(CLOSING):
+                for _ in range(self._options.slots):
+                    await self._room.acquire()
+            await to_thread.run_sync(last.clear)  # it ends threads of its own
 
     async def _reply(
         self, request: ChatRequest, sink: Sink[LlmEvent], reads: Reads | None
@@ -212,26 +218,28 @@ class SmollmLlm:
 
     async def _make(self, reply: Reply, give: MemoryObjectSendStream[LlmEvent]) -> None:
         """Make a reply in a slot of its own, in as many goes as others let it."""
+        slot: int | None = None
+        self._model()
         await self._room.acquire()
-        slot = self._slot_for(reply)
-        if slot is None:  # it has been read meanwhile
-            self._room.release()
-            give.close()
-            return
         try:
             while not reply.complete:
-                server = self._server
-                if server is None:
-                    raise Unusable(STAGE, "it is closed")
                 await reply.turn()
+                server = self._model()
+                # Not before it is its turn. What it goes on from is mostly in the slot of a guess
+                # or a reading that was given up, which stops at its next token only: while that
+                # was busy still, the conversation was read again in another one.
+                slot = self._slot_for(reply) if slot is None else slot
+                if slot is None:
+                    break  # it has been read meanwhile
                 await self._workers.run(partial(reply.make, server, slot))
             give.close()  # what the model said last was put in before this ran
         finally:
-            if reply.runs:  # the slot is in use up to the next token
-                reply.ended = partial(self._let_go, slot)
-            else:
-                self._floor.leave(reply.work)
-                self._let_go(slot)
+            reply.leave(partial(self._let_go, slot))
+
+    def _model(self) -> xllamacpp.Server:
+        if self._server is None:
+            raise Unusable(STAGE, "it is closed")
+        return self._server
 
     def _slot_for(self, reply: Reply) -> int | None:
         messages = reply.request.messages
@@ -241,11 +249,12 @@ class SmollmLlm:
             if slot is not None:
                 self._slots.take_to_open(slot, text)
             return slot
-        opening = self._opening(messages)
-        return self._slots.take(text, len(written(messages[:opening])) if opening else 0)
+        opening = messages[: self._opening(messages)]
+        return self._slots.take(text, len(written((*opening, Message("user", "")))))
 
-    def _let_go(self, slot: int) -> None:
-        self._slots.let_go(slot)
+    def _let_go(self, slot: int | None) -> None:
+        if slot is not None:
+            self._slots.let_go(slot)
         self._room.release()
 
 

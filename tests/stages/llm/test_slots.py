@@ -36,6 +36,25 @@ def test_a_new_call_leaves_others_theirs_even_if_it_begins_with_the_same_letter(
     assert used(slots, "I am lost") != ada
 
 
+def test_who_says_what_somebody_said_in_a_long_call_has_a_slot_of_their_own_word_by_word() -> None:
+    slots = warmed(4)
+    long = "How old is the bridge over the river? A hundred years. And how long is it? A mile."
+    ada = used(slots, long)
+    ben = used(slots, "How old")
+    assert ben != ada
+    assert used(slots, "How old is the bridge") == ben
+    assert used(slots, "How old is the bridge over the river?") == ben
+    assert used(slots, long + " Thank you.") == ada
+
+
+def test_a_new_call_takes_the_slot_that_has_read_how_it_opens() -> None:
+    slots = Slots(3)
+    for number, opening in enumerate((OTHER, OPENING, OTHER)):
+        slots.take_to_open(number, opening)
+        slots.let_go(number)
+    assert used(slots, "Hello.") == 1
+
+
 def test_a_slot_that_is_busy_is_left_alone() -> None:
     slots = warmed(2)
     first = slots.take(OPENING + "Hello", len(OPENING))
