@@ -211,7 +211,6 @@ class SmollmLlm:
                 except TimeoutError:
                     raise Transient(STAGE, f"silent for {SILENCE:.0f} s") from None
                 finally:
-                    reply.stop()
                     tasks.cancel_scope.cancel()
         if reply.error is not None:
             raise _failure(reply.error)
@@ -249,8 +248,8 @@ class SmollmLlm:
             if slot is not None:
                 self._slots.take_to_open(slot, text)
             return slot
-        opening = messages[: self._opening(messages)]
-        return self._slots.take(text, len(written((*opening, Message("user", "")))))
+        opening = len(written((*messages[: self._opening(messages)], Message("user", ""))))
+        return self._slots.take(text, opening, len(written((*messages[:-1], Message("user", "")))))
 
     def _let_go(self, slot: int | None) -> None:
         if slot is not None:

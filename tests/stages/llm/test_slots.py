@@ -15,8 +15,8 @@ def warmed(count: int, *openings: str) -> Slots:
     return slots
 
 
-def used(slots: Slots, said: str, opening: str = OPENING) -> int:
-    number = slots.take(opening + said, len(opening))
+def used(slots: Slots, said: str, past: str = "", opening: str = OPENING) -> int:
+    number = slots.take(opening + past + said, len(opening), len(opening + past))
     slots.let_go(number)
     return number
 
@@ -26,25 +26,35 @@ def test_a_conversation_goes_on_where_it_was_read() -> None:
     ada = used(slots, "I would like")
     cy = used(slots, "How old is the bridge")
     assert ada != cy
-    assert used(slots, "I would like a room. Gladly. For two") == ada
+    assert used(slots, "For two", past="I would like a room. Gladly. ") == ada
     assert used(slots, "How old is the bridge over the river?") == cy
 
 
 def test_a_new_call_leaves_others_theirs_even_if_it_begins_with_the_same_letter() -> None:
     slots = warmed(3)
-    ada = used(slots, "I would like a room. Gladly. For two")
+    ada = used(slots, "For two", past="I would like a room. Gladly. ")
     assert used(slots, "I am lost") != ada
+    assert used(slots, "I would like a table") != ada
 
 
-def test_who_says_what_somebody_said_in_a_long_call_has_a_slot_of_their_own_word_by_word() -> None:
+def test_who_begins_like_a_long_call_has_a_slot_of_their_own_word_by_word() -> None:
     slots = warmed(4)
-    long = "How old is the bridge over the river? A hundred years. And how long is it? A mile."
-    ada = used(slots, long)
+    past = "How old is the bridge over the river? A hundred years. And how long is it? A mile. "
+    ada = used(slots, "Thank you.", past)
     ben = used(slots, "How old")
     assert ben != ada
     assert used(slots, "How old is the bridge") == ben
     assert used(slots, "How old is the bridge over the river?") == ben
-    assert used(slots, long + " Thank you.") == ada
+    assert used(slots, "Goodbye.", past + "Thank you. With pleasure. ") == ada
+
+
+def test_words_that_are_heard_anew_stay_in_their_slot() -> None:
+    slots = warmed(4)
+    ada = used(slots, "The intelligence provides insight into who you are and")
+    assert used(slots, "The intelligent device in sight") == ada
+    past = "The intelligent device. It is "
+    assert used(slots, "What else is in the whole wide world", past) == ada
+    assert used(slots, "Well, I said something else", past) == ada
 
 
 def test_a_new_call_takes_the_slot_that_has_read_how_it_opens() -> None:
@@ -57,9 +67,8 @@ def test_a_new_call_takes_the_slot_that_has_read_how_it_opens() -> None:
 
 def test_a_slot_that_is_busy_is_left_alone() -> None:
     slots = warmed(2)
-    first = slots.take(OPENING + "Hello", len(OPENING))
-    assert slots.take(OPENING + "Hello", len(OPENING)) != first
-    assert slots.busy == 2
+    first, second = (slots.take(OPENING + "Hello", len(OPENING), len(OPENING)) for _ in range(2))
+    assert first != second
 
 
 def test_where_all_talk_the_one_that_was_quiet_longest_gives_way() -> None:
@@ -101,4 +110,4 @@ def test_a_call_that_begins_finds_a_place_even_where_all_have_talked() -> None:
     slots.take_to_open(ada, OTHER)
     slots.let_go(ada)
     assert slots.unread(OTHER) is None
-    assert used(slots, "Hello", OTHER) == ada
+    assert used(slots, "Hello", opening=OTHER) == ada
