@@ -184,8 +184,9 @@ class SmollmLlm:
 
         Replies that wait for their turn fail, as do those that are asked for later.
         """
-        last = [self._server]
-        self._server = None
+        if self._server is None:
+            return
+        last, self._server = [self._server], None
         with anyio.CancelScope(shield=True):
             with anyio.move_on_after(CLOSING):
                 for _ in range(self._options.slots):
