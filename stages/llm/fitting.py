@@ -13,6 +13,12 @@ STAGE = "llm smollm"
 BLOCK = 0.6
 """Share of the room that is made when a conversation does not fit."""
 
+_NOBODY = Message(
+    "system", "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+)
+START, START_TOKEN = "<|im_start|>", 1
+_END = "<|im_end|>\n"
+
 _BYTES_PER_TOKEN, _TOKENS_PER_MESSAGE = 3.0, 8  # a careful guess; the model's own count decides
 
 
@@ -62,3 +68,15 @@ def shorter(messages: tuple[Message, ...], opening: int) -> tuple[Message, ...]:
     if len(messages) - opening <= 1:
         raise Unusable(STAGE, "the conversation does not fit into what the model can read")
     return messages[:opening] + messages[opening + 1 :]
+
+
+def written(messages: tuple[Message, ...]) -> str:
+    """Return a conversation as the model was trained on it, up to the last word of it."""
+    if not messages or messages[0].role != "system":
+        messages = (_NOBODY, *messages)
+    return _END.join(f"{START}{one.role}\n{one.content}" for one in messages)
+
+
+def asked(messages: tuple[Message, ...]) -> str:
+    """Return ``written`` and what makes the model answer."""
+    return f"{written(messages)}{_END}{START}assistant\n"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import secrets
-import threading
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,9 +26,12 @@ from pydantic import Field
 
 from stages.contracts import Llm, Options, Plugin, Sink
 from stages.errors import Transient, Unusable
-from stages.events import ChatRequest, LlmEvent, Message, TextDelta, Usage
+from stages.events import ChatRequest, LlmEvent, Message
 from stages.llm.eight_bits import in_eight_bits
-from stages.llm.fitting import STAGE, alternating, fitted, shorter, tokens_in
+from stages.llm.fitting import STAGE, alternating, fitted, shorter, tokens_in, written
+from stages.llm.floor import Floor
+from stages.llm.making import Reads, Reply
+from stages.llm.slots import Slots
 from stages.models import ModelStore
 from stages.threads import Workers
 
@@ -43,36 +45,25 @@ FAST_FILE = "SmolLM2-135M-Instruct.Q8_0.gguf"
 WAITING = 16
 """Requests that may wait for a slot; more are refused at once."""
 
-SLOTS = 4
-"""Replies made at once, if nothing else is set. Together they take as long as one after another,
-but a caller waits for the first clause, not for the last: of four requests at once, the slowest
-had its eighth token after 5.0 s instead of 10.3 with two (on cores that were busy otherwise).
-Each takes 47 MB."""
+SLOTS = 8
+"""Conversations that are kept, if nothing else is set: one that has to give up its slot is read
+again from its opening on, 5 ms a token. Each takes 47 MB."""
+
+CLOSING = 5.0
+"""Seconds that what is being made may take to end when the model is let go."""
 
 SILENCE = 30.0
 """Seconds without a token, waiting for a slot included, after which a reply is given up."""
 
-SETTLING = 0.2
-"""Seconds that a cancelled reply may take to reach its next token."""
-
 PROMPT_CACHE_MB = 128
-"""For conversations that are between two turns; one token of it takes 23 kB."""
+"""For how calls open, and conversations that lost their slot: a slot gets from there what another
+has read. One token of it takes 23 kB."""
 
 REPLY = 256
 """Tokens kept free for a reply, at least, so that reading ahead and replying read the same."""
 
 OPENINGS = 32
 """Beginnings of conversations that are remembered; the oldest is forgotten."""
-
-LOOPS: Mapping[str, Any] = {
-    "dry_multiplier": 0.8,
-    "dry_allowed_length": 3,
-    "dry_sequence_breakers": ["\n"],
-}
-"""A model this small falls into loops ("I'm sorry. I'm sorry. …"): DRY makes repeating more than
-three tokens dearer the longer it goes on, and leaves all else alone; a plain repetition penalty
-made one answer in three worse. Every breaker is looked for in the whole vocabulary at the begin
-of each reply: with the usual four of them the first token came 17 ms later."""
 
 
 def _threads() -> int:
@@ -92,7 +83,7 @@ class SmollmOptions(Options):
     reading_threads: int = Field(
         default_factory=_threads, ge=1, le=64, description="that read what was said"
     )
-    slots: int = Field(SLOTS, ge=1, le=16, description="replies made at the same time")
+    slots: int = Field(SLOTS, ge=1, le=16, description="conversations that are kept")
     context: int = Field(2048, ge=512, le=8192, description="tokens of one conversation")
 
 
@@ -100,69 +91,24 @@ class _TooLong(Exception):
     """The conversation does not fit into the context."""
 
 
-class _Reply:
-    """One reply being made: the model's thread puts events in, the loop takes them out."""
-
-    def __init__(self, events: MemoryObjectSendStream[LlmEvent]) -> None:
-        self._events = events
-        self._loop = asyncio.get_running_loop()
-        self._unwanted = threading.Event()
-        self.error: dict[str, Any] | None = None
-        self.begun = False
-        self.over = anyio.Event()
-
-    def stop(self) -> None:
-        """Make the model stop at its next token."""
-        self._unwanted.set()
-
-    def make(self, server: xllamacpp.Server, body: dict[str, Any]) -> None:
-        """Make the reply; in the model's thread, which may outlive everybody's interest in it."""
-        self.begun = True
-        try:
-            server.handle_chat_completions(body, self.take)
-        finally:
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self.over.set)
-
-    def take(self, chunk: dict[str, Any]) -> bool:
-        """Take a piece of the answer, in the model's thread; True makes the model stop.
-
-        The loop is told without waiting for it: a thread that waits for a loop that has ended
-        would wait for ever.
-        """
-        if self._unwanted.is_set():
-            return True
-        try:
-            self._loop.call_soon_threadsafe(self._put, chunk)
-        except RuntimeError:  # the loop is closed
-            return True
-        return False
-
-    def _put(self, chunk: dict[str, Any]) -> None:
-        self.error = self.error or chunk.get("error")
-        for event in _events(chunk):
-            try:
-                self._events.send_nowait(event)
-            except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.WouldBlock):
-                self.stop()
-
-
 class SmollmLlm:
-    """One model for all calls; each conversation keeps a slot's memory of its beginning."""
+    """One model for all calls, for one at a time; a conversation keeps a slot's memory of it."""
 
     def __init__(self, server: xllamacpp.Server, options: SmollmOptions) -> None:
         self._server: xllamacpp.Server | None = server
         self._options = options
-        self._workers = Workers(options.slots)
+        self._workers = Workers(1)
+        self._floor, self._slots = Floor(), Slots(options.slots)
+        self._room = anyio.Semaphore(options.slots)
         self._waiting = 0
-        self._ending: set[_Reply] = set()
         self._openings: deque[tuple[Message, ...]] = deque(maxlen=OPENINGS)
 
     async def warm(self, messages: tuple[Message, ...]) -> None:
         """Read these messages, so that a request that begins with them is answered sooner.
 
-        Every slot reads them, one after another, as long as nobody asks for a reply. Cancelling
-        returns at once; the model reads the rest of what it has begun, a second at most.
+        Every slot in which nobody talks reads them, one after another, as long as nobody waits for
+        a reply. Cancelling returns at once; the model reads the rest of what it has begun, a second
+        at most.
 
         Raises:
             Transient: too many requests are waiting.
@@ -170,25 +116,24 @@ class SmollmLlm:
         size = sum(tokens_in(one) for one in messages)
         if messages not in self._openings and size < self._options.context / 2:
             self._openings.append(messages)  # a longer one could not stay
-        request = ChatRequest(messages, temperature=0.0, max_tokens=1)
-        for slot in range(self._options.slots):
-            if slot and self._waiting:
+        for _ in range(self._options.slots):
+            if self._floor.begins_a_reply() or self._slots.unread(written(messages)) is None:
                 return
-            sink, events = anyio.create_memory_object_stream[LlmEvent](4)
-            async with events:
-                await self._run(request, sink, slot)
+            await self._read(messages, "opening")
 
     async def foresee(self, messages: tuple[Message, ...]) -> None:
         """Read what the conversation has come to, into the slot that has read most of it.
 
-        Nothing is done while anybody waits for a reply: theirs comes first. Cancelling returns
-        at once; the model reads the rest of what it has begun.
+        Nothing is done while anybody waits for the begin of a reply: theirs comes first. Cancelling
+        returns at once; the model reads the rest of what it has begun.
         """
-        if self._waiting:
-            return
+        if not self._floor.begins_a_reply() and self._room.value:
+            await self._read(messages, "ahead")
+
+    async def _read(self, messages: tuple[Message, ...], reads: Reads) -> None:
         sink, events = anyio.create_memory_object_stream[LlmEvent](4)
         async with events:
-            await self._run(ChatRequest(messages, temperature=0.0, max_tokens=1), sink, -1)
+            await self._run(ChatRequest(messages, 0.0, 1), sink, reads=reads)
 
     async def run(self, request: ChatRequest, sink: Sink[LlmEvent]) -> None:
         """Send the reply piece by piece, ``Usage`` last; cancelling stops the model at a token.
@@ -200,15 +145,16 @@ class SmollmLlm:
             Transient: too many requests are waiting, or the model fell silent.
             Unusable: the last message alone does not fit.
         """
-        await self._run(request, sink, -1)
+        await self._run(request, sink)
 
     def figures(self) -> Mapping[str, float]:
         """Return the slots, how many are busy, and the requests (and readings) that wait."""
-        workers = self._workers
-        taken, waiting = workers.taken, workers.waiting
-        return {"slots": self._options.slots, "slots_busy": taken, "waiting": waiting}
+        slots, waiting = self._options.slots, self._room.statistics().tasks_waiting
+        return {"slots": slots, "slots_busy": slots - self._room.value, "waiting": waiting}
 
-    async def _run(self, request: ChatRequest, sink: Sink[LlmEvent], slot: int) -> None:
+    async def _run(
+        self, request: ChatRequest, sink: Sink[LlmEvent], *, reads: Reads | None = None
+    ) -> None:
         async with sink:
             messages = alternating(request).messages
             opening = self._opening(messages)
@@ -220,7 +166,7 @@ class SmollmLlm:
             try:
                 while True:
                     try:
-                        await self._reply(_body(messages, request, slot), sink)
+                        await self._reply(replace(request, messages=messages), sink, reads)
                         return
                     except _TooLong:
                         messages = shorter(messages, opening)
@@ -234,26 +180,28 @@ class SmollmLlm:
         return max([system, *known])
 
     async def close(self) -> None:
-        """Wait until no thread uses the model, 5 s at most, and let it go."""
-        together = threading.Barrier(self._options.slots)
+        """Wait until no thread uses the model, 5 s at most, and let it go.
+
+        Replies that wait for their turn fail, as do those that are asked for later.
+        """
+        if self._server is None:
+            return
+        last, self._server = [self._server], None
         with anyio.CancelScope(shield=True):
-            with anyio.move_on_after(5):
-                async with anyio.create_task_group() as tasks:
-                    for _ in range(self._options.slots):
-                        tasks.start_soon(self._workers.run, partial(_meet, together))
-            await to_thread.run_sync(self._forget)
+            with anyio.move_on_after(CLOSING):
+                for _ in range(self._options.slots):
+                    await self._room.acquire()
+            await to_thread.run_sync(last.clear)  # it ends threads of its own
 
-    def _forget(self) -> None:
-        self._server = None
-
-    async def _reply(self, body: dict[str, Any], sink: Sink[LlmEvent]) -> None:
+    async def _reply(
+        self, request: ChatRequest, sink: Sink[LlmEvent], reads: Reads | None
+    ) -> None:
         # Room for every token and what surrounds them: it never fills.
-        give, take = anyio.create_memory_object_stream[LlmEvent](body["max_tokens"] + 8)
-        reply = _Reply(give)
-        await self._settled()
+        give, take = anyio.create_memory_object_stream[LlmEvent](request.max_tokens + 8)
+        reply = Reply(self._floor, give, request, reads)
         with give, take:
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._make, reply, body, give)
+                tasks.start_soon(self._make, reply, give)
                 try:
                     while True:
                         with anyio.fail_after(SILENCE):
@@ -264,62 +212,50 @@ class SmollmLlm:
                 except TimeoutError:
                     raise Transient(STAGE, f"silent for {SILENCE:.0f} s") from None
                 finally:
-                    reply.stop()
-                    if reply.begun:
-                        self._ending.add(reply)
                     tasks.cancel_scope.cancel()
         if reply.error is not None:
             raise _failure(reply.error)
 
-    async def _make(
-        self, reply: _Reply, body: dict[str, Any], give: MemoryObjectSendStream[LlmEvent]
-    ) -> None:
-        server = self._server
-        if server is None:
+    async def _make(self, reply: Reply, give: MemoryObjectSendStream[LlmEvent]) -> None:
+        """Make a reply in a slot of its own, in as many goes as others let it."""
+        slot: int | None = None
+        self._model()
+        await self._room.acquire()
+        try:
+            while not reply.complete:
+                await reply.turn()
+                server = self._model()
+                # Not before it is its turn. What it goes on from is mostly in the slot of a guess
+                # or a reading that was given up, which stops at its next token only: while that
+                # was busy still, the conversation was read again in another one.
+                slot = self._slot_for(reply) if slot is None else slot
+                if slot is None:
+                    break  # it has been read meanwhile
+                await self._workers.run(partial(reply.make, server, slot))
+            give.close()  # what the model said last was put in before this ran
+        finally:
+            reply.leave(partial(self._let_go, slot))
+
+    def _model(self) -> xllamacpp.Server:
+        if self._server is None:
             raise Unusable(STAGE, "it is closed")
-        await self._workers.run(partial(reply.make, server, body))
-        give.close()  # what the model said last was put in before this ran
+        return self._server
 
-    async def _settled(self) -> None:
-        """Wait for cancelled replies to reach their next token, which frees their slots.
+    def _slot_for(self, reply: Reply) -> int | None:
+        messages = reply.request.messages
+        text = written(messages)
+        if reply.reads == "opening":
+            slot = self._slots.unread(text)
+            if slot is not None:
+                self._slots.take_to_open(slot, text)
+            return slot
+        opening = len(written((*messages[: self._opening(messages)], Message("user", ""))))
+        return self._slots.take(text, opening, len(written((*messages[:-1], Message("user", "")))))
 
-        A new reply mostly goes on with the same conversation: in another slot the model would
-        have to read it from the start.
-        """
-        with anyio.move_on_after(SETTLING):
-            for reply in tuple(self._ending):
-                await reply.over.wait()
-        self._ending = {reply for reply in self._ending if not reply.over.is_set()}
-
-
-def _meet(together: threading.Barrier) -> None:
-    with suppress(threading.BrokenBarrierError):
-        together.wait(5)
-
-
-def _body(messages: tuple[Message, ...], request: ChatRequest, slot: int) -> dict[str, Any]:
-    return {
-        "id_slot": slot,  # -1: the one that has read most of this already
-        "messages": [{"role": one.role, "content": one.content} for one in messages],
-        "temperature": request.temperature,
-        "max_tokens": request.max_tokens,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "cache_prompt": True,
-        **(LOOPS if request.max_tokens > 1 else {}),
-    }
-
-
-def _events(chunk: dict[str, Any]) -> list[LlmEvent]:
-    events: list[LlmEvent] = [
-        TextDelta(choice["delta"]["content"])
-        for choice in chunk.get("choices", ())
-        if choice.get("delta", {}).get("content")
-    ]
-    if usage := chunk.get("usage"):
-        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
-        events.append(Usage(usage["prompt_tokens"], usage["completion_tokens"], cached))
-    return events
+    def _let_go(self, slot: int | None) -> None:
+        if slot is not None:
+            self._slots.let_go(slot)
+        self._room.release()
 
 
 def _failure(error: dict[str, Any]) -> Exception:

@@ -128,6 +128,58 @@ async def test_replies_made_at_the_same_time_keep_their_words_apart(store: Model
         assert [word for word in subjects if word in said[subject]] == [subject]
 
 
+async def test_a_reply_that_let_others_go_first_says_what_it_would_have_said(
+    store: ModelStore,
+) -> None:
+    story = asking("Tell me a long story of a bridge and its builders.", max_tokens=60)
+    async with opened(store) as llm:
+        *alone, cost_alone = await answer(llm, story)
+        company: list[LlmEvent] = []
+        sink, events = anyio.create_memory_object_stream[LlmEvent](0)
+        async with anyio.create_task_group() as tasks, events:
+            tasks.start_soon(llm.run, story, sink)
+            for number in range(4):  # each asks once the story has gone on
+                company += [await events.receive() for _ in range(14)]
+                question = f"What is the capital of France, and of {number} others?"
+                tasks.start_soon(answer, llm, asking(question, max_tokens=8))
+            company += [event async for event in events]
+    *company, cost = company
+    assert text(company) == text(alone)
+    assert isinstance(cost, Usage)
+    assert isinstance(cost_alone, Usage)
+    assert cost.prompt_tokens == cost_alone.prompt_tokens
+    assert cost.completion_tokens == cost_alone.completion_tokens
+
+
+async def test_a_short_answer_does_not_wait_for_a_long_one(store: ModelStore) -> None:
+    ended: list[str] = []
+    async with opened(store) as llm:
+
+        async def tell(name: str, request: ChatRequest) -> None:
+            await answer(llm, request)
+            ended.append(name)
+
+        async with anyio.create_task_group() as tasks:
+            for word in ("river", "forest", "desert"):
+                story = asking(f"Tell me a long story of a {word}.", max_tokens=60)
+                tasks.start_soon(tell, word, story)
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(tell, "short", asking("What is the capital of France?"))
+    assert ended[0] == "short"
+
+
+async def test_what_one_caller_said_stays_read_while_others_call(store: ModelStore) -> None:
+    said = "I would like to know how old the bridge over the river in the middle of the town is."
+    async with opened(store, slots=2) as llm:
+        await llm.warm((PERSONA,))
+        await answer(llm, asking(said))
+        await llm.warm((PERSONA,))
+        await answer(llm, asking("I am lost."))
+        *_, cost = await answer(llm, asking(said, "And how long?"))
+    assert isinstance(cost, Usage)
+    assert cost.cached_tokens >= 35
+
+
 async def test_a_conversation_that_is_too_long_loses_its_oldest_messages(
     store: ModelStore,
 ) -> None:
