@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar
-from typing import TypeVar
+from functools import partial
+from typing import Generic, TypeVar
 
 import anyio
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 
 R = TypeVar("R")
 
@@ -56,6 +60,43 @@ def watched() -> Iterator[Watch]:
         _watch.reset(token)
 
 
+class _Step(Generic[R]):
+    """A step and its place among the threads, given back once no thread is in it.
+
+    A caller that is cancelled leaves the step, and the thread goes on: anyio's own limiter counts
+    the caller, and would let another step begin beside one that nobody waits for any more.
+
+    Args:
+        step: the work.
+        over: called in the loop when the place is free.
+    """
+
+    def __init__(self, step: Callable[[], R], over: Callable[[], None]) -> None:
+        self._step, self._over = step, over
+        self._loop = asyncio.get_running_loop()
+        self._runs, self._left, self._change = False, False, threading.Lock()
+
+    def run(self) -> R:
+        """Do the work; in its thread."""
+        with self._change:
+            if self._left:
+                raise CancelledError  # to nobody: who asked was gone before a thread was there
+            self._runs = True
+        try:
+            return self._step()
+        finally:
+            with suppress(RuntimeError):  # the loop is closed, and nobody counts any more
+                self._loop.call_soon_threadsafe(self._over)
+
+    def leave(self) -> None:
+        """Wait for it no longer, in the loop; the place is free now if no thread took it."""
+        with self._change:
+            self._left = True
+            runs = self._runs
+        if not runs:
+            self._over()
+
+
 class Workers:
     """A bounded set of threads for one engine; its work never queues behind another engine's.
 
@@ -64,7 +105,7 @@ class Workers:
     """
 
     def __init__(self, count: int) -> None:
-        self._limiter = anyio.CapacityLimiter(count)
+        self._places, self._callers = CapacityLimiter(count), CapacityLimiter(count)
 
     @property
     def busy(self) -> bool:
@@ -74,19 +115,28 @@ class Workers:
     @property
     def taken(self) -> int:
         """Threads that run a step, abandoned ones included."""
-        return self._limiter.borrowed_tokens
+        return self._places.borrowed_tokens
 
     @property
     def waiting(self) -> int:
         """Steps that wait for a thread."""
-        return self._limiter.statistics().tasks_waiting
+        return self._places.statistics().tasks_waiting
 
     async def run(self, step: Callable[[], R]) -> R:
         """Run a short step in a thread and return what it returns.
 
-        Cancelling abandons the step: it ends by itself, its result is dropped. Steps must
-        therefore be short and leave shared state whole at every moment.
+        Cancelling abandons the step: it ends by itself, its result is dropped, and its thread is
+        taken up to there. Steps must therefore be short and leave shared state whole at every
+        moment.
         """
         watch = _watch.get()
         with nullcontext() if watch is None else watch.step():
-            return await to_thread.run_sync(step, abandon_on_cancel=True, limiter=self._limiter)
+            place = object()
+            await self._places.acquire_on_behalf_of(place)
+            work = _Step(step, partial(self._places.release_on_behalf_of, place))
+            try:
+                return await to_thread.run_sync(
+                    work.run, abandon_on_cancel=True, limiter=self._callers
+                )
+            finally:
+                work.leave()
