@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 
 from agent.bench.curve import Curve, Point, drawn
-from agent.bench.endpoint import Row, beyond, measure, ways
-from agent.bench.pauses import Taken, entries
+from agent.bench.endpoint import Row, Way, beyond, measure, ways, ways_of_calls
+from agent.bench.pauses import TURNS_OF_A_CALL, Taken, entries
 from agent.errors import NotPossible
 from agent.profile import Profile
 from agent.webrtc import sound
@@ -36,15 +37,15 @@ def tone(milliseconds: float) -> Samples:
     return (0.3 * np.sin(2 * np.pi * 200 * at)).astype(np.float32)
 
 
-def recordings(folder: Path, *sounds: Samples) -> Path:
+def recordings(folder: Path, *sounds: Samples, speaker: str | None = None) -> Path:
     """Write a folder as the bench wants it: a manifest, and paths from the folder above."""
     dev = folder / "dev"
     dev.mkdir()
-    lines = []
+    lines, entry = [], {"set": "en_assistant", "speaker": speaker}
     for number, samples in enumerate(sounds):
         name = f"a_{number}.wav"
         sound.write(dev / name, [(samples * 32_767).astype(np.int16)], SAMPLE_RATE)
-        lines.append(json.dumps({"path": f"dev/{name}", "set": "en_assistant"}))
+        lines.append(json.dumps(entry | {"path": f"dev/{name}"}))
     (dev / "manifest.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return dev
 
@@ -91,6 +92,24 @@ async def test_some_recordings_of_some_sets_are_taken(tmp_path: Path) -> None:
     assert await all_cases(Taken(("en_assistant",), every=2)) == {3}  # one pair of them joined
 
 
+async def test_a_speaker_who_was_cut_into_is_waited_for_in_the_turns_that_follow(
+    tmp_path: Path,
+) -> None:
+    halting = np.concatenate([tone(600), silence(samples_in(450)), tone(600)])
+    folder = recordings(tmp_path, *[halting] * TURNS_OF_A_CALL, speaker="Anna")
+    measured = await measure(BARE, folder, None, Taken(("en_assistant",), calls=True))
+    found = {(row.family, row.name): row for row in measured if row.group == "all"}
+    assert {row.cases for row in found.values()} == {TURNS_OF_A_CALL}  # nothing put in or joined
+    assert found["ours, learning nothing", "balanced"].cut_in_percent == 100
+    assert found["ours", "balanced"].cut_in_percent == pytest.approx(100 / TURNS_OF_A_CALL, abs=0.1)
+
+
+def test_who_said_too_little_makes_no_call(tmp_path: Path) -> None:
+    folder = recordings(tmp_path, tone(600), tone(800), speaker="Anna")
+    with pytest.raises(NotPossible, match="Nobody in it is known to have said 6 things or more"):
+        entries(folder, Taken(("en_assistant",), calls=True))
+
+
 def test_a_set_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
     folder = recordings(tmp_path, tone(600))
     with pytest.raises(NotPossible, match=r"has no zh; --sets may be: en_assistant\.$"):
@@ -130,10 +149,11 @@ def test_a_rival_is_beyond_nothing() -> None:
     assert beyond(slow, [slow, fast]) is None
 
 
-def test_every_way_has_a_name_of_its_own() -> None:
-    named = [(way.family, way.name) for way in ways()]
+@pytest.mark.parametrize("all_ways", [ways, ways_of_calls])
+def test_every_way_has_a_name_of_its_own(all_ways: Callable[[], list[Way]]) -> None:
+    named = [(way.family, way.name) for way in all_ways()]
     assert len(set(named)) == len(named)
-    assert {"quick", "balanced", "patient"} <= {way.name for way in ways()}
+    assert {"quick", "balanced", "patient"} <= {way.name for way in all_ways()}
 
 
 def test_the_picture_is_whole_and_names_every_point() -> None:
