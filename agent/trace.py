@@ -254,10 +254,12 @@ def read(
         limit: turns at most.
 
     Raises:
-        NotPossible: the database cannot be read.
+        NotPossible: the database that is named is not there, or cannot be read.
     """
-    path = path or default_path()
+    named, path = path is not None, path or default_path()
     if not path.exists():
+        if named:
+            raise NotPossible(f"There is no store of turns at {path}.")
         return []
     found = [
         ("at >= ?", None if since is None else since.timestamp()),

@@ -72,8 +72,13 @@ async def test_turns_are_chosen_by_time_character_and_call(path: Path) -> None:
     assert [one.turn for one in read(path, call="c2", profile="ada", limit=1)] == [5]
 
 
-def test_where_nothing_was_kept_there_is_nothing_to_read(path: Path) -> None:
-    assert read(path) == []
+def test_where_nothing_was_kept_there_is_nothing_to_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRSTWORD_STATE", str(path.parent))
+    assert read() == []
+    with pytest.raises(NotPossible, match="There is no store of turns at"):
+        read(path)  # who names one expects it there
 
 
 async def test_two_agents_share_one_store(path: Path) -> None:
@@ -162,10 +167,11 @@ def spoil(path: Path) -> None:
 # --- the command ----------------------------------------------------------------------------
 
 
-def run(path: Path, *arguments: str) -> None:
+def run(path: Path | None, *arguments: str) -> None:
     parser = argparse.ArgumentParser()
     turns.add(parser)
-    turns.run(parser.parse_args(["--database", str(path), *arguments]))
+    named = [] if path is None else ["--database", str(path)]
+    turns.run(parser.parse_args([*named, *arguments]))
 
 
 async def filled(path: Path) -> None:
@@ -194,11 +200,12 @@ async def test_the_command_shows_records_as_json(
 
 
 def test_the_command_says_when_there_is_nothing(
-    path: Path, capsys: pytest.CaptureFixture[str]
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(path)
+    monkeypatch.setenv("FIRSTWORD_STATE", str(path.parent))
+    run(None)
     assert "No turns were kept yet" in capsys.readouterr().out
-    run(path, "--json")
+    run(None, "--json")
     assert json.loads(capsys.readouterr().out) == []
 
 

@@ -208,9 +208,21 @@ def test_what_a_comparison_cannot_heed_is_refused(
     assert instead in told
 
 
-def test_no_turns_yet_is_no_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["report", "--database", str(tmp_path / "none.sqlite")]) == 0
+def test_no_turns_yet_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FIRSTWORD_STATE", str(tmp_path))
+    assert run(["report"]) == 0
     assert "firstword demo" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["report", "turns"])
+def test_a_store_that_is_named_and_not_there_is_an_error(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    none = tmp_path / "none.sqlite"
+    assert run([command, "--database", str(none)]) == 2
+    assert f"There is no store of turns at {none}." in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
