@@ -104,10 +104,10 @@ HABIT, ALLOWED = 3, 0.6
 """So many pauses make a habit, and a turn waits for so much of the usual one at least: all of it
 would make every end as slow as the pauses are."""
 
-STEP_MS, STEPS = (150.0, 240.0), 2
-"""Each time that a caller was cut into adds so much to ``confident_ms`` and ``doubtful_ms``, two
-times at most. What pauses shorter than the wait teach is little: who makes longer ones is cut
-into, again and again."""
+LEARNED_MS = ((0.0, 0.0), (0.0, 240.0), (300.0, 480.0))
+"""What is added to ``confident_ms`` and ``doubtful_ms`` for who was not cut into lately, was once,
+and was more often. Pauses shorter than the wait teach little: who makes longer ones is cut into,
+again and again. Once may be chance, so it costs only what is doubtful."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +144,9 @@ def patience_ms(settings: TurnSettings, evidence: Evidence) -> float:
 
 def _range(settings: TurnSettings, cuts: int) -> tuple[float, float]:
     """Return the waits for what is sure and for what is not, for who was cut into so often."""
-    steps = min(cuts, STEPS) if settings.learn else 0
-    confident = min(settings.cap_ms, settings.confident_ms + steps * STEP_MS[0])
-    return confident, min(settings.cap_ms, settings.doubtful_ms + steps * STEP_MS[1])
+    more = LEARNED_MS[min(cuts, len(LEARNED_MS) - 1) if settings.learn else 0]
+    confident = min(settings.cap_ms, settings.confident_ms + more[0])
+    return confident, min(settings.cap_ms, settings.doubtful_ms + more[1])
 
 
 def hangs(text: str) -> bool:

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import anyio
 import numpy as np
@@ -48,7 +49,8 @@ BETWEEN_MS = (
 WIDE_MS = ((120, 700), (120, 900), (100, 1200), (120, 1200), (120, 1400), (440, 1000))
 """The same where doubt may cost more than half a second: the median gains, what is last pays."""
 
-OURS, WIDE, SAME = "ours", "ours, wide", "ours, learning nothing"
+TIMER = "timer"
+OURS, WIDE, LEARNING = "ours", "ours, wide", "ours, learning"
 
 USUAL = TurnSettings.model_validate({})
 
@@ -139,7 +141,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def ways() -> list[Way]:
-    """Return fixed timers, the turn detector alone, and ours."""
+    """Return fixed timers, the turn detector alone, and ours, all for a turn alone.
+
+    What is learned of being cut into would only cost there: it helps from the next pause on.
+    """
     found = [_fixed(timer) for timer in TIMERS_MS]
     found += [_alone(floor, last) for last in GIVES_UP_MS for floor in THRESHOLDS]
     found += [*_presets(), *(_set(OURS, *one) for one in BETWEEN_MS)]
@@ -147,24 +152,26 @@ def ways() -> list[Way]:
 
 
 def ways_of_calls() -> list[Way]:
-    """Return fixed timers, ours, and ours as it would be if it learned nothing in a call."""
-    ours = [*_presets(), *(_set(OURS, *one) for one in BETWEEN_MS)]
-    same = [
-        Way(SAME, one.name, one.settings.model_copy(update={"learn": False}), patience_ms)
-        for one in ours
+    """Return fixed timers, ours, and the ready ones of ours with what they learn in a call."""
+    learning = [
+        Way(LEARNING, name, TurnSettings.model_validate(knobs), patience_ms)
+        for name, knobs in PRESETS.items()
     ]
-    return [*(_fixed(timer) for timer in TIMERS_MS), *_presets(), *same]
+    return [way for way in ways() if way.family in (TIMER, OURS)] + learning
 
 
 def _presets() -> list[Way]:
     return [
-        Way(OURS, name, TurnSettings.model_validate(knobs), patience_ms)
-        for name, knobs in PRESETS.items()
+        Way(OURS, name, _unlearning(knobs), patience_ms) for name, knobs in PRESETS.items()
     ]
 
 
+def _unlearning(knobs: dict[str, Any]) -> TurnSettings:
+    return TurnSettings.model_validate(knobs | {"learn": False})
+
+
 def _fixed(timer: int) -> Way:
-    return Way("timer", f"{timer} ms", USUAL, lambda settings, evidence: float(timer))
+    return Way(TIMER, f"{timer} ms", USUAL, lambda settings, evidence: float(timer))
 
 
 def _alone(floor: float, last: int) -> Way:
@@ -177,7 +184,7 @@ def _alone(floor: float, last: int) -> Way:
 def _set(family: str, confident_ms: int, doubtful_ms: int) -> Way:
     times = {"confident_ms": confident_ms, "doubtful_ms": doubtful_ms}
     name = f"{confident_ms} to {doubtful_ms} ms"
-    return Way(family, name, TurnSettings.model_validate(times), patience_ms)
+    return Way(family, name, _unlearning(times), patience_ms)
 
 
 async def measure(

@@ -108,13 +108,22 @@ def test_a_caller_who_makes_long_pauses_is_given_them() -> None:
     assert slow <= BALANCED.doubtful_ms
 
 
-def test_a_caller_who_was_cut_into_is_given_more_time_whatever_they_say() -> None:
-    for text in ("I see", "a nice table,", "Hello"):
-        never, once, twice = (
-            patience_ms(BALANCED, Evidence(0.9, text, cuts=cuts)) for cuts in range(3)
-        )
-        assert never < once < twice < BALANCED.cap_ms
-        assert patience_ms(BALANCED, Evidence(0.9, text, cuts=9)) == twice
+@pytest.mark.parametrize("text", ["I see", "a nice table,", "Hello"])
+def test_a_caller_who_was_cut_into_twice_is_given_more_time_whatever_they_say(text: str) -> None:
+    never, once, twice, often = (
+        patience_ms(BALANCED, Evidence(1.0, text, cuts=cuts)) for cuts in (0, 1, 2, 9)
+    )
+    assert never <= once < twice < BALANCED.cap_ms
+    assert often == twice
+
+
+def test_one_cut_may_be_chance_and_costs_only_what_is_doubtful() -> None:
+    def more(text: str) -> float:
+        once, never = (patience_ms(BALANCED, Evidence(1.0, text, cuts=n)) for n in (1, 0))
+        return once - never
+
+    assert more("I see") == 0
+    assert more("a nice table,") > 100
 
 
 def test_two_long_pauses_are_no_habit_yet() -> None:
