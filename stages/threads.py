@@ -68,7 +68,7 @@ class _Step(Generic[R]):
 
     Args:
         step: the work.
-        over: called in the loop when the place is free.
+        over: called in the loop, once, when no thread is in it any more, or ever will be.
     """
 
     def __init__(self, step: Callable[[], R], over: Callable[[], None]) -> None:
@@ -122,21 +122,31 @@ class Workers:
         """Steps that wait for a thread."""
         return self._places.statistics().tasks_waiting
 
-    async def run(self, step: Callable[[], R]) -> R:
+    async def run(self, step: Callable[[], R], over: Callable[[], None] = lambda: None) -> R:
         """Run a short step in a thread and return what it returns.
 
         Cancelling abandons the step: it ends by itself, its result is dropped, and its thread is
         taken up to there. Steps must therefore be short and leave shared state whole at every
         moment.
+
+        Args:
+            step: the work.
+            over: called in the loop, once, when no thread is in the step any more: of one that is
+                abandoned that is later than this ends, unless it was not begun.
         """
         watch = _watch.get()
         with nullcontext() if watch is None else watch.step():
             place = object()
-            await self._places.acquire_on_behalf_of(place)
-            work = _Step(step, partial(self._places.release_on_behalf_of, place))
+            work = _Step(step, partial(self._free, place, over))
             try:
+                await self._places.acquire_on_behalf_of(place)
                 return await to_thread.run_sync(
                     work.run, abandon_on_cancel=True, limiter=self._callers
                 )
             finally:
                 work.leave()
+
+    def _free(self, place: object, over: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # given up while it waited: it has none
+            self._places.release_on_behalf_of(place)
+        over()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import anyio
@@ -14,6 +14,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 from stages.events import ChatRequest, LlmEvent, TextDelta, Usage
 from stages.llm.fitting import START, START_TOKEN, asked
 from stages.llm.floor import Floor, Work
+from stages.threads import Workers
 
 if TYPE_CHECKING:
     import xllamacpp
@@ -50,7 +51,7 @@ class Reply:
         self.request, self.reads = request, reads
         self._loop = asyncio.get_running_loop()
         self._unwanted, self._rest = threading.Event(), threading.Event()
-        self._runs, self._change = False, threading.Lock()  # in the model's thread
+        self._runs = False  # in the model's thread, or on the way there
         self._turn = anyio.Event()
         self._words: list[str] = []  # a token each
         self._cached: int | None = None  # tokens that had been read before it began
@@ -71,28 +72,18 @@ class Reply:
         await self._turn.wait()
 
     def leave(self, left: Callable[[], None]) -> None:
-        """Stop it, and have ``left`` called in the loop once no thread makes it: perhaps now."""
-        with self._change:
-            self._unwanted.set()
-            runs = self._runs
-        if runs:
+        """Stop it, and have ``left`` called once no thread makes it: perhaps now."""
+        self.stop()
+        if self._runs:
             self._left = left
         else:
             self._floor.leave(self.work)
             left()
 
-    def make(self, server: xllamacpp.Server, slot: int) -> None:
-        """Make the reply, or more of it; in the model's thread, which may outlive all interest."""
-        self.complete = True
-        with self._change:
-            if self._unwanted.is_set():
-                return  # it has left before this thread began
-            self._runs = True
-        try:
-            server.handle_completions(self._body(slot), self.take)
-        finally:
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._over)
+    async def make(self, workers: Workers, server: xllamacpp.Server, slot: int) -> None:
+        """Make the reply, or more of it; the model's thread may outlive all interest."""
+        self.complete = self._runs = True
+        await workers.run(partial(self._make, server, slot), self._over)
 
     def take(self, chunk: dict[str, Any]) -> bool:
         """Take a piece of the answer, in the model's thread; True makes the model stop.
@@ -115,6 +106,9 @@ class Reply:
         more = any(words) and len(self._words) < self.request.max_tokens
         self.complete = not (more and self._rest.is_set())
         return not self.complete
+
+    def _make(self, server: xllamacpp.Server, slot: int) -> None:
+        server.handle_completions(self._body(slot), self.take)
 
     def _begin(self) -> None:
         self._turn.set()

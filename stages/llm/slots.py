@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 LAST = 0.25
@@ -77,8 +78,8 @@ class Slots:
 
     def _read(self, number: int, prompt: str) -> int:
         held = self._slots[number].held
-        pairs = enumerate(zip(held, prompt, strict=False))
-        return next((at for at, (one, other) in pairs if one != other), min(len(held), len(prompt)))
+        longest = range(1, min(len(held), len(prompt)) + 1)
+        return bisect_left(longest, True, key=lambda end: held[:end] != prompt[:end])
 
     def _gain(self, number: int, prompt: str, opening: int) -> float:
         slot, read = self._slots[number], self._read(number, prompt)

@@ -231,7 +231,7 @@ class SmollmLlm:
                 slot = self._slot_for(reply) if slot is None else slot
                 if slot is None:
                     break  # it has been read meanwhile
-                await self._workers.run(partial(reply.make, server, slot))
+                await reply.make(self._workers, server, slot)
             give.close()  # what the model said last was put in before this ran
         finally:
             reply.leave(partial(self._let_go, slot))

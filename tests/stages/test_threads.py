@@ -82,6 +82,25 @@ async def test_there_are_never_more_threads_than_allowed_however_much_is_abandon
     assert await workers.run(lambda: "next") == "next"
 
 
+async def test_it_is_told_once_that_no_thread_is_in_a_step(slow: Slow) -> None:
+    workers, over = Workers(1), [0, 0, 0]
+
+    def one(number: int) -> None:
+        over[number] += 1
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(workers.run, slow, lambda: one(0))
+        assert await anyio.to_thread.run_sync(slow.begun.wait, 5)
+        tasks.start_soon(workers.run, Slow(), lambda: one(1))
+        while not workers.waiting:
+            await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    assert over == [0, 1, 0]  # the one that waited is over; the other is still at work
+    slow.let.set()
+    assert await workers.run(lambda: "next", lambda: one(2)) == "next"
+    assert over == [1, 1, 1]
+
+
 async def test_a_step_that_is_given_up_while_it_waits_takes_no_thread(slow: Slow) -> None:
     workers, never = Workers(1), Slow()
     await abandoned(workers, slow)
