@@ -233,9 +233,10 @@ class Turns:
         actions = self._pause(utterance, end, silence)
         if self._was_noise(utterance, silence):
             return self._dismiss(utterance)
+        if not utterance.calm(rising):
+            return actions
         wait = self.patience(self.settings, utterance.evidence(self.habits, self.turn))
-        over = utterance.calm(rising) and milliseconds_in(silence) >= wait
-        return actions + self._end(utterance, end) if over else actions
+        return actions + self._end(utterance, end) if milliseconds_in(silence) >= wait else actions
 
     def _pause(self, utterance: Utterance, end: int, silence: int) -> list[Action]:
         """Ask for words and an opinion, once a pause."""
@@ -385,8 +386,7 @@ class Turns:
         speaking, self._speaking = self._speaking, None
         if speaking is None:
             return []
-        if speaking.came_too_early(speech_start):
-            self.habits.cut_into(speaking.turn)
+        self.habits.went_on(speaking.turn, speaking.speech_end, speech_start)
         if speaking.text and (not speaking.audible or self.unheard(speaking.reply)):
             # The caller was cut off, or went on: both pieces are one turn, answered anew.
             self._carried, self.turn = speaking.text, speaking.turn

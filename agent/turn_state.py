@@ -8,7 +8,6 @@ from agent.decisions import Action, AskFinal, Drop
 from agent.endpoint import Evidence, same_words
 from agent.habits import Habits
 from agent.interrupt import ORDER_MS, is_backchannel, is_hum, is_order
-from agent.timeline import CUT_IN_MS
 from stages.audio import milliseconds_in, samples_in
 from stages.events import Transcript
 
@@ -186,12 +185,6 @@ class Replying:
     def audible(self) -> bool:
         """Whether a sample of it has gone out."""
         return self.audible_at is not None
-
-    def came_too_early(self, start: int | None) -> bool:
-        """Tell whether speech that begins there, if any, goes on with what it answers."""
-        if start is None or self.speech_end is None:
-            return False
-        return milliseconds_in(start - self.speech_end) < CUT_IN_MS
 
     def gives_way(self, text: str, start: int, sure: int, words_ms: int) -> bool:
         """Tell whether words, or what a recogniser takes for words, end it.

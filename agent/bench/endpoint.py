@@ -16,7 +16,6 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import anyio
 import numpy as np
@@ -147,27 +146,21 @@ def ways() -> list[Way]:
     """
     found = [_fixed(timer) for timer in TIMERS_MS]
     found += [_alone(floor, last) for last in GIVES_UP_MS for floor in THRESHOLDS]
-    found += [*_presets(), *(_set(OURS, *one) for one in BETWEEN_MS)]
+    found += [*_presets(OURS, learn=False), *(_set(OURS, *one) for one in BETWEEN_MS)]
     return found + [_set(WIDE, *one) for one in WIDE_MS]
 
 
 def ways_of_calls() -> list[Way]:
     """Return fixed timers, ours, and the ready ones of ours with what they learn in a call."""
-    learning = [
-        Way(LEARNING, name, TurnSettings.model_validate(knobs), patience_ms)
+    alone = [way for way in ways() if way.family in (TIMER, OURS)]
+    return alone + _presets(LEARNING, learn=True)
+
+
+def _presets(family: str, *, learn: bool) -> list[Way]:
+    return [
+        Way(family, name, TurnSettings.model_validate(knobs | {"learn": learn}), patience_ms)
         for name, knobs in PRESETS.items()
     ]
-    return [way for way in ways() if way.family in (TIMER, OURS)] + learning
-
-
-def _presets() -> list[Way]:
-    return [
-        Way(OURS, name, _unlearning(knobs), patience_ms) for name, knobs in PRESETS.items()
-    ]
-
-
-def _unlearning(knobs: dict[str, Any]) -> TurnSettings:
-    return TurnSettings.model_validate(knobs | {"learn": False})
 
 
 def _fixed(timer: int) -> Way:
@@ -182,9 +175,9 @@ def _alone(floor: float, last: int) -> Way:
 
 
 def _set(family: str, confident_ms: int, doubtful_ms: int) -> Way:
-    times = {"confident_ms": confident_ms, "doubtful_ms": doubtful_ms}
+    knobs = {"confident_ms": confident_ms, "doubtful_ms": doubtful_ms, "learn": False}
     name = f"{confident_ms} to {doubtful_ms} ms"
-    return Way(family, name, _unlearning(times), patience_ms)
+    return Way(family, name, TurnSettings.model_validate(knobs), patience_ms)
 
 
 async def measure(

@@ -19,7 +19,6 @@ from agent.edge import Edge
 from agent.endpoint import Evidence
 from agent.engines import Stages
 from agent.listen import JUDGED
-from agent.timeline import CUT_IN_MS
 from agent.turn import Turns
 from agent.turn_settings import TurnSettings
 from stages.audio import milliseconds_in, samples_in
@@ -246,8 +245,7 @@ class Taking:
             goes_on = self._goes_on(now)
             self.cut_ins += 1
             self.heard += goes_on - now >= AUDIBLE
-            if milliseconds_in(goes_on - (action.speech_end or now)) < CUT_IN_MS:
-                self.turns.habits.cut_into(action.turn)
+            if self.turns.habits.went_on(action.turn, action.speech_end, goes_on):
                 self.turns.turn = action.turn  # both pieces are one
             return
         self.wait = milliseconds_in(now - self.case.end)
