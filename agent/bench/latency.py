@@ -29,7 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agent import caller
-from agent.bench.figures import percentiles
+from agent.bench.figures import need_calls, percentiles
 from agent.bench.load import Load, between, look
 from agent.bench.pauses import bounds
 from agent.bench.taking import sure_places
@@ -37,7 +37,6 @@ from agent.caller import CallResult
 from agent.commands import models as models_command
 from agent.commands.demo import recordings
 from agent.engines import models_of, open_engines
-from agent.errors import NotPossible
 from agent.messages import Playing, ReplyEnd, ToPage
 from agent.profile import Profile, default_id, load
 from agent.report.figures import ORDER, summarise
@@ -146,8 +145,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         NotPossible: the agent does not start, or a number is no number of calls.
     """
-    if options.turns < 1 or min(options.calls) < 1:
-        raise NotPossible("--turns and --calls must be at least 1.")
+    need_calls(options.calls, options.turns)
     machine = look_around()
     console = Console(stderr=options.json, highlight=False)
     profile = load(options.profile or default_id())

@@ -22,11 +22,10 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from agent.bench.figures import percentiles
+from agent.bench.figures import need_calls, percentiles
 from agent.bench.memory_line import MemoryLine
 from agent.call import Call
 from agent.engines import Stages, open_engines
-from agent.errors import NotPossible
 from agent.messages import ReplyEnd, ToPage
 from agent.profile import Profile
 from agent.settled import settle
@@ -84,8 +83,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         NotPossible: a number is no number of calls or turns.
     """
-    if options.turns < 1 or min(options.calls) < 1:
-        raise NotPossible("--turns and --calls must be at least 1.")
+    need_calls(options.calls, options.turns)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one core, as we say
     rows = [

@@ -22,6 +22,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from agent.commands.noted import print_noted
 from stages.errors import ModelCorrupt, ModelMissing
 from stages.models import EMBEDDED, Model, ModelStore
 
@@ -87,14 +88,8 @@ def show_all(store: ModelStore, out: Console) -> int:
     for model in models:
         size = f"{model.size / _MEGABYTE:.1f}" if model.files else "?"
         table.add_row(model.name, size, model.licence, _LOOK[store.state(model.name)])
-    with out.capture() as rendered:
-        out.print(table)
-    heading, *rows = rendered.get().splitlines()
-    out.print(Text.from_ansi(heading))
-    for row, model in zip(rows, models, strict=True):
-        out.print(Text.from_ansi(row))
-        about = Text(f"{model.summary}; {model.source}", style="dim")
-        out.print(Padding(about, (0, 0, 0, 4)))
+    about = (Text(f"{model.summary}; {model.source}", style="dim") for model in models)
+    print_noted(out, table, [Padding(text, (0, 0, 0, 4)) for text in about])
     out.print(f"in {store.root}", soft_wrap=True)
     return 0
 

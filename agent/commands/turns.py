@@ -10,9 +10,11 @@ from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from agent.commands.noted import print_noted
 from agent.errors import NotPossible
 from agent.moments import moment
 from agent.timeline import RESIDUAL, SPANS, TurnRecord
@@ -80,16 +82,14 @@ def _show_narrow(console: Console, records: Sequence[TurnRecord]) -> None:
         times.add_column(name, justify="left" if name == "time" else "right", no_wrap=True)
     for record in records:
         times.add_row(_clock(record.started_at), str(record.turn), *_times(record, said))
-    with console.capture() as rendered:
-        console.print(times)
-    heading, *rows = rendered.get().splitlines()
-    console.print(Text.from_ansi(heading))
-    for row, record in zip(rows, records, strict=True):
-        console.print(Text.from_ansi(row))
-        words = f"    {record.profile}: {_flat(record.user_text)} → {_flat(record.reply_text)}"
-        style = "red" if record.error else "dim"
-        console.print(Text(words, style), no_wrap=True, overflow="ellipsis")
+    print_noted(console, times, [_words(record) for record in records])
     console.print(Text(_TITLE, "dim"), Text(_CAPTION, "dim"), sep="\n")
+
+
+def _words(record: TurnRecord) -> Padding:
+    words = f"{record.profile}: {_flat(record.user_text)} → {_flat(record.reply_text)}"
+    text = Text(words, "red" if record.error else "dim", no_wrap=True, overflow="ellipsis")
+    return Padding(text, (0, 0, 0, 4), expand=False)
 
 
 def table(records: Iterable[TurnRecord]) -> Table:

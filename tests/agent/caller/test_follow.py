@@ -78,6 +78,11 @@ class Story:
         spoken(self.mic, -(-len(samples) // FRAME), start=at + 0.02)
         return utterance
 
+    def is_answered_in_the_middle_of_a_recording(self) -> None:
+        self.speak(np.concatenate([tone(0.5), quiet(1.0), tone(0.5)]), at=1.0)
+        self.follow.word(Playing(turn=1, reply=1, at=2_000, speech_end=1_520), 2.001)
+        self.hear(2.005, loud=True)
+
     def hear(self, at: float, *, loud: bool) -> None:
         samples = np.full(FRAME, 0.1 if loud else 0.0, dtype=np.float32)
         self.ear.hear(samples, self.place, at)
@@ -99,9 +104,7 @@ def test_sound_that_overtakes_its_word_is_still_heard() -> None:
 
 def test_a_reply_in_the_middle_of_a_recording_answers_the_part_before_it() -> None:
     story = Story()
-    story.speak(np.concatenate([tone(0.5), quiet(1.0), tone(0.5)]), at=1.0)
-    story.follow.word(Playing(turn=1, reply=1, at=2_000, speech_end=1_520), 2.001)
-    story.hear(2.005, loud=True)
+    story.is_answered_in_the_middle_of_a_recording()
     (report,) = story.told
     assert isinstance(report, HeardReply)
     assert report.speech_end == pytest.approx(1_500, abs=6)
@@ -124,9 +127,7 @@ def test_a_reply_that_was_cut_is_silent_when_the_last_sample_was_heard() -> None
 
 def test_a_recording_that_goes_on_over_a_reply_did_not_begin_with_the_interruption() -> None:
     story = Story()
-    story.speak(np.concatenate([tone(0.5), quiet(1.0), tone(0.5)]), at=1.0)
-    story.follow.word(Playing(turn=1, reply=1, at=2_000, speech_end=1_520), 2.001)
-    story.hear(2.005, loud=True)
+    story.is_answered_in_the_middle_of_a_recording()
     story.follow.word(Flush(turn=1, reply=1), 2.6)
     story.hear(2.62, loud=False)
     story.hear(2.90, loud=False)
