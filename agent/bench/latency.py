@@ -2,9 +2,7 @@
 
 Recorded speech is spoken to it, one recording a turn, by as many callers at once as asked. Each
 turn is measured at the caller (from the last speech sample to the first audible one of the
-reply) and split by the agent's own marks. A false endpoint is a recording whose turn the agent
-ended before its last speech sample: it was answered in more than one piece, began a reply that
-the rest of the recording cut off, or says so by its own mark.
+reply) and split by the agent's own marks.
 """
 
 from __future__ import annotations
@@ -14,13 +12,11 @@ import json
 import os
 import platform
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import cycle, islice
+from itertools import cycle, islice, pairwise
 from pathlib import Path
-from typing import Any
 
 import anyio
 import psutil
@@ -30,14 +26,14 @@ from rich.table import Table
 
 from agent import caller
 from agent.bench.figures import need_calls, percentiles
-from agent.bench.load import Load, between, look
+from agent.bench.load import between, look
 from agent.bench.pauses import bounds
+from agent.bench.rounds import Round, Told, figures_of, later_ms, sum_up
 from agent.bench.taking import sure_places
 from agent.caller import CallResult
 from agent.commands import models as models_command
 from agent.commands.demo import recordings
 from agent.engines import models_of, open_engines
-from agent.messages import Playing, ReplyEnd, ToPage
 from agent.profile import Profile, default_id, load
 from agent.report.figures import ORDER, summarise
 from agent.report.tables import stage_table
@@ -51,7 +47,6 @@ A_CALL = 6
 STAGGER_S = 1.3
 """Between the beginnings of calls at once: people do not speak in step."""
 
-_WHICH = (50, 90, 95, 99)
 _SPEECH = Path(__file__).resolve().parents[3] / "shared" / "speech" / "dev" / "en_assistant"
 
 
@@ -66,50 +61,6 @@ class Machine:
     def __str__(self) -> str:
         """Return it as a line for people."""
         return f"{self.cpu}, {self.cores} cores, load before {self.load:.2f}"
-
-
-@dataclass(slots=True)
-class Told:
-    """What a call's messages said of its replies."""
-
-    ended: Counter[int] = field(default_factory=Counter)  # replies, by turn
-    played: Counter[int] = field(default_factory=Counter)  # those with an audible sample
-
-    def take(self, message: ToPage) -> None:
-        """Take a message of the agent."""
-        if isinstance(message, ReplyEnd):
-            self.ended[message.turn] += 1
-        elif isinstance(message, Playing):
-            self.played[message.turn] += 1
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What so many calls at once brought; times are milliseconds."""
-
-    calls: int
-    turns: int
-    heard_ms: tuple[float, ...]
-    stages: dict[str, tuple[float, ...]]
-    false_endpoints: int
-    false_endpoints_heard: int  # a sound of the reply went out before the caller went on
-    failures: tuple[str, ...]
-    load: Load | None  # how the agent bore it
-    answered: tuple[dict[str, Any], ...] = field(repr=False)  # records: what ``stages`` are of
-    records: tuple[dict[str, Any], ...] = field(repr=False)  # of every reply, those cut off too
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON knows it."""
-        return {
-            "calls": self.calls,
-            "turns": self.turns,
-            "heard_ms": _figures(self.heard_ms),
-            "stages": {name: _figures(values) for name, values in self.stages.items()},
-            "false_endpoints": self.false_endpoints,
-            "false_endpoints_heard": self.false_endpoints_heard,
-            "failures": list(self.failures),
-            "load": self.load.to_dict() if self.load else None,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +81,9 @@ class Spoken:
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the benchmark's arguments."""
     parser.add_argument(
-        "--turns", type=int, default=TURNS, metavar="N", help="of each caller (%(default)s)"
-    )
+        "--turns", type=int, default=TURNS, metavar="N",
+        help="of each caller; with fewer callers than the most, as many in all (%(default)s)",
+    )  # fmt: skip
     parser.add_argument("--say", nargs="+", type=Path, metavar="FILE", help="recordings to speak")
     parser.add_argument("--profile", help="who answers (default: the default one)")
     parser.add_argument(
@@ -192,10 +144,13 @@ async def measure(
 ) -> list[Round]:
     """Measure a profile with so many callers at once, a round each, after one turn to warm up.
 
+    What is said is the same in all rounds, shared out among their callers: else it would be the
+    sentences that differ, as each has a wait of its own.
+
     Args:
         profile: its id.
-        spoken: recordings; each caller begins elsewhere in them, and begins anew at their end.
-        turns: of each caller.
+        spoken: recordings; they begin anew at their end.
+        turns: of each caller in the round with most of them.
         calls: callers at once, a round each.
         state: a folder for the turns, so that they do not mix with those of the user.
         tell: given each round once it is over; they take minutes.
@@ -208,21 +163,25 @@ async def measure(
         await caller.place(url, spoken.files[:1], profile=profile)
         rounds = []
         for count in calls:
-            rounds.append(await _round(url, profile, spoken, turns, count))
+            rounds.append(await _round(url, profile, shares(spoken, turns * max(calls), count)))
             tell(rounds[-1])
         return rounds
 
 
-async def _round(url: str, profile: str, spoken: Spoken, turns: int, count: int) -> Round:
+def shares(spoken: Spoken, turns: int, callers: int) -> list[Spoken]:
+    """Return what each of some callers says, one after the other so many turns in all."""
+    begins = [number * turns // callers for number in range(callers + 1)]
+    return [spoken.part(begin, end - begin) for begin, end in pairwise(begins)]
+
+
+async def _round(url: str, profile: str, said: Sequence[Spoken]) -> Round:
     heard: list[tuple[CallResult, Told]] = []
     before = await look(url)
     async with anyio.create_task_group() as tasks:
-        for number in range(count):
-            # Each begins elsewhere in the list, so that they do not say the same at once.
-            chosen = spoken.part(number * len(spoken.files) // count, turns)
+        for number, chosen in enumerate(said):
             talking = partial(_caller, url, profile, chosen, heard)
             tasks.start_soon(talking, number * STAGGER_S)
-    return sum_up(count, heard, between(before, await look(url)))
+    return sum_up(len(said), heard, between(before, await look(url)))
 
 
 async def _caller(
@@ -243,56 +202,6 @@ async def _caller(
         heard.append((result, told))
 
 
-def sum_up(
-    count: int, heard: Sequence[tuple[CallResult, Told]], load: Load | None = None
-) -> Round:
-    """Return what so many calls at once brought.
-
-    Args:
-        count: calls at once.
-        heard: every call, with what its messages said.
-        load: how the agent bore them.
-    """
-    turns = [turn for result, _ in heard for turn in result.turns]
-    answered = [turn.timeline for turn in turns if turn.timeline]
-    spans = [(str(name), float(ms)) for record in answered for name, ms in record["spans"]]
-    return Round(
-        calls=count,
-        turns=len(turns),
-        heard_ms=tuple(turn.heard_ms for turn in turns if turn.heard_ms is not None),
-        stages={
-            name: tuple(ms for span, ms in spans if span == name)
-            for name in ORDER
-            if any(span == name for span, _ in spans)
-        },
-        false_endpoints=sum(false_endpoints(result, told.ended) for result, told in heard),
-        false_endpoints_heard=sum(false_endpoints(result, told.played) for result, told in heard),
-        failures=tuple(failure for result, _ in heard for failure in result.failures),
-        load=load,
-        answered=tuple(answered),
-        records=tuple(record for result, _ in heard for record in result.records),
-    )
-
-
-def false_endpoints(result: CallResult, ended: Counter[int]) -> int:
-    """Count the recordings whose turn the agent ended before their last speech sample.
-
-    Args:
-        result: a call without barge-in, so that nothing but a false endpoint makes two replies.
-        ended: replies that ended, or those of them that were heard, by turn; the agent numbers
-            turns from 1.
-    """
-    false, before = 0, 0
-    for turn in result.turns:
-        if turn.turn is None:
-            continue
-        replies = sum(ended[number] for number in range(before + 1, turn.turn + 1))
-        early = (turn.timeline or {}).get("marks", {}).get("endpoint", 0.0) < 0
-        false += int(replies > 1 or early)
-        before = turn.turn
-    return false
-
-
 def look_around() -> Machine:
     """Return the machine as it is before anything is measured."""
     return Machine(_cpu(), os.cpu_count() or 1, round(psutil.getloadavg()[0], 2))
@@ -311,16 +220,13 @@ def _cpu() -> str:
 # --- what is shown --------------------------------------------------------------------------
 
 
-def _figures(values: Sequence[float]) -> dict[str, float | int | None]:
-    found = percentiles(values, _WHICH) if values else [None] * len(_WHICH)
-    return {f"p{which}": ms for which, ms in zip(_WHICH, found, strict=True)} | {"n": len(values)}
-
-
 def _print_json(rounds: Sequence[Round], machine: Machine) -> None:
     """Print the first round at the top, as one call is what most ask for, and all of them."""
     shown = rounds[0].to_dict() | {
         "machine": {"cpu": machine.cpu, "cores": machine.cores, "load": machine.load},
-        "rounds": [each.to_dict() for each in rounds],
+        "rounds": [
+            each.to_dict() | {"later_ms": figures_of(later_ms(rounds[0], each))} for each in rounds
+        ],
         "records": [record for each in rounds for record in each.records],
     }
     Console(highlight=False, soft_wrap=True).print_json(json.dumps(shown))
@@ -341,7 +247,7 @@ def show(console: Console, rounds: Sequence[Round], machine: Machine) -> None:
     if len(rounds) > 1:
         console.print(_side_by_side(rounds))
     for each in rounds:
-        _counts(console, each)
+        _counts(console, rounds[0], each)
     console.print(str(machine), style="dim")
     for each in rounds:
         for failure in each.failures:
@@ -361,12 +267,19 @@ def _side_by_side(rounds: Sequence[Round]) -> Table:
     return table
 
 
-def _counts(console: Console, each: Round) -> None:
+def _counts(console: Console, first: Round, each: Round) -> None:
     heard = f"{each.calls} at once: {len(each.heard_ms)} of {each.turns} turns heard"
-    early = f"{each.false_endpoints} false endpoint{'s' * (each.false_endpoints != 1)}"
+    early = _counted(each.false_endpoints, "false endpoint")
     console.print(f"{heard}; {early}, {each.false_endpoints_heard} of them heard.")
+    if each is not first and (later := later_ms(first, each)):
+        than = f"than with {first.calls}, p50 / p95 of {_counted(len(later), 'recording')}"
+        console.print(f"{each.calls} at once: the same is heard {_cell(later)} ms later {than}.")
     if each.load:
         console.print(f"{each.calls} at once: {each.load}", style="dim")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _cell(values: Sequence[float]) -> str:

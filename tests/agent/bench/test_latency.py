@@ -14,16 +14,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from agent.__main__ import run
-from agent.bench.latency import (
-    Machine,
-    Round,
-    Spoken,
-    Told,
-    false_endpoints,
-    measure,
-    show,
-    sum_up,
-)
+from agent.bench.latency import Machine, Spoken, measure, shares, show
+from agent.bench.rounds import Round, Told, false_endpoints, later_ms, sum_up
 from agent.caller import CallResult, Exactness, TurnResult
 from agent.line import PLAYOUT_RATE
 from agent.messages import Playing, ReplyEnd
@@ -111,10 +103,10 @@ async def test_two_callers_at_once_are_measured_against_a_real_agent(
     (tmp_path / "scripted.yaml").write_text(PROFILE)
     speech, state = tmp_path / "speech.wav", tmp_path / "state"
     sound.write(speech, [_tone(0.8)], PLAYOUT_RATE)
-    [alone, two] = await measure("scripted", Spoken([speech]), 2, [1, 2], state)
-    assert (alone.calls, alone.turns, two.turns) == (1, 2, 4)
+    [alone, two] = await measure("scripted", Spoken([speech]), 1, [1, 2], state)
+    assert (alone.calls, alone.turns, two.turns) == (1, 2, 2)
     assert alone.failures == two.failures == ()
-    assert len(two.heard_ms) == 4
+    assert len(two.heard_ms) == 2
     for each in (alone, two):
         shown = each.to_dict()
         assert shown["heard_ms"]["n"] == each.turns
@@ -145,6 +137,30 @@ def test_the_json_holds_the_replies_that_cut_in_and_can_be_reported_on(
     assert figures.endpoints.early == 2
 
 
+def test_every_round_says_the_same_whoever_says_what() -> None:
+    spoken = Spoken([Path(name) for name in "abcdefg"])
+    for callers in (1, 2, 3, 8):
+        said = [one.files for one in shares(spoken, 8, callers)]
+        assert [file.name for files in said for file in files] == list("abcdefga")
+        assert max(map(len, said)) - min(map(len, said)) <= 1
+
+
+def test_a_round_is_compared_with_another_by_the_recordings_that_both_heard() -> None:
+    def round_of(calls: int, **waits: float | None) -> Round:
+        said = [replace(ANSWERED, file=file, heard_ms=ms) for file, ms in waits.items()]
+        return sum_up(calls, [(call(*said), Told())])
+
+    alone, crowd = round_of(1, a=400, b=900, c=500), round_of(8, a=460, b=880, c=None, d=300)
+    assert later_ms(alone, crowd) == (60, -20)
+    assert later_ms(alone, round_of(8, d=300)) == ()
+
+
+def test_what_one_says_twice_counts_by_its_median() -> None:
+    twice = [replace(ANSWERED, heard_ms=ms) for ms in (500.0, 700.0)]
+    again = sum_up(2, [(call(*twice), Told())])
+    assert later_ms(sum_up(1, [(call(ANSWERED), Told())]), again) == (0.0,)
+
+
 def printed(*rounds: Round) -> str:
     console = Console(record=True, width=120, file=io.StringIO())
     show(console, rounds, Machine("a quiet one", 2, 0.0))
@@ -169,6 +185,8 @@ def test_several_numbers_of_calls_stand_side_by_side_too() -> None:
     told = printed(*rounds)
     assert "p99" in told
     assert "2 calls" in told
+    later = "2 at once: the same is heard 0 / 0 ms later than with 1, p50 / p95 of 1 recording."
+    assert later in " ".join(told.split())
 
 
 def test_a_run_in_which_nothing_was_heard_has_no_table_and_says_so() -> None:
