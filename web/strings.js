@@ -94,11 +94,48 @@ const ENGLISH = {
   "mark.playout_first": "First sound sent to you",
   "mark.heard": "You heard it",
 
+  skipPages: "Skip to the contents",
+  callPage: "Call",
+  voicesHelp:
+    "The agent can tell who is speaking, and go on where it left off with people it knows. Here you decide whom it knows and what it keeps.",
+  enrolTitle: "Make a voice known",
+  enrolHelp: "Press Record, then talk for ten seconds about anything, or read this aloud:",
+  enrolAloud:
+    "Good morning. The kettle is on, the windows are open, and somewhere down the street a child is learning the piano. I have nothing to do before noon.",
+  enrolKept:
+    "The recordings are not kept: only a voice print is, encrypted, on this machine. A character uses it if its profile has a section “speakers”.",
+  name: "Name",
+  record: "Record",
+  stopRecording: "Stop",
+  getReady: "Get ready…",
+  secondsLeft: "{seconds} s left",
+  recording: "Recording starts after {wait} seconds and lasts {seconds}. Talk all the while.",
+  stopped: "Stopped. Nothing was kept.",
+  listeningToIt: "Listening to it…",
+  nowKnown: "{name} is known now.",
+  knownTitle: "Known voices",
+  knownNone: "Nobody is known yet.",
+  voiceOf: "{seconds} s of speech · recordings: {clips}",
+  forget: "Forget {name}",
+  forgetSure:
+    "The voice print of {name} is deleted, and what is remembered of them with it. This cannot be undone.",
+  forgotten: "{name} is forgotten.",
+  whyNot: "{sentence} Start the agent with a profile that has one, and voices can be made known here.",
+  keepIt: "Keep",
+  forgetIt: "Forget",
+  "voice.insecure": "This page was not opened over HTTPS, so the browser gives it no microphone.",
+  "voice.microphoneRefused":
+    "The microphone was refused. Allow it for this page (the icon beside the address), then record again.",
+  "voice.microphoneMissing": "No microphone was found. Connect one, then record again.",
+  "voice.microphoneBusy":
+    "The microphone could not be used; another program may be using it. Close that, then record again.",
+
   memoriesTitle: "What is remembered",
   memoriesHelp:
     "A character whose profile says so goes on with the conversation of a known voice the next time. It is kept encrypted, on this machine; deleting a voice deletes this too.",
   memoriesNone: "Nothing is remembered.",
   memoryOf: "{name}, by {characters}",
+  memoryKept: "Turns kept: {kept} · latest: {latest}",
   memorySummary: "Summary of {count} older turns, by the character's own model: {summary}",
   memoryDropped: "Of {count} older turns nothing is left.",
   memorySaid: "They said: {words}",
@@ -106,6 +143,7 @@ const ENGLISH = {
   memoryTake: "Export what is remembered of {name}",
   memoryTaken: "What is remembered of {name} was downloaded.",
   memoryForget: "Forget what is remembered of {name}",
+  memorySure: "What every character remembers of {name} is deleted. This cannot be undone.",
   memoryForgotten: "What was remembered of {name} is gone; the voice is still known.",
 
   insecure:
@@ -227,11 +265,43 @@ const CHINESE = {
   "mark.playout_first": "发出第一个声音",
   "mark.heard": "你听见了",
 
+  skipPages: "跳到正文",
+  callPage: "通话",
+  voicesHelp: "服务能听出是谁在说话，也能接着上次和认识的人聊。认识谁、记住什么，在这里由你决定。",
+  enrolTitle: "登记声音",
+  enrolHelp: "按“录音”，然后随便说十秒钟，也可以念下面这段：",
+  enrolAloud:
+    "早上好。水壶里的水快开了，窗户都开着，街那头有个孩子在练钢琴。今天上午我没有什么要紧的事，可以慢慢喝一杯茶，看看窗外的树。",
+  enrolKept: "录音不会保存，只在本机加密保存声纹。角色的配置里有“speakers”一节时才会用到它。",
+  name: "名字",
+  record: "录音",
+  stopRecording: "停止",
+  getReady: "请准备……",
+  secondsLeft: "还有 {seconds} 秒",
+  recording: "录音在 {wait} 秒后开始，共 {seconds} 秒，请一直说话。",
+  stopped: "已停止，没有保存任何内容。",
+  listeningToIt: "正在听……",
+  nowKnown: "已经认识{name}的声音。",
+  knownTitle: "认识的声音",
+  knownNone: "还不认识任何人。",
+  voiceOf: "{seconds} 秒语音 · {clips} 段录音",
+  forget: "忘记{name}",
+  forgetSure: "{name}的声纹以及相关的记忆都会删除，无法恢复。",
+  forgotten: "已忘记{name}。",
+  whyNot: "{sentence} 用带有这一节的配置启动服务，就可以在这里登记声音。",
+  keepIt: "保留",
+  forgetIt: "忘记",
+  "voice.insecure": "这个页面不是用 HTTPS 打开的，浏览器不提供麦克风。",
+  "voice.microphoneRefused": "麦克风被拒绝。请在地址栏旁的图标里允许使用麦克风，再录一次。",
+  "voice.microphoneMissing": "没有找到麦克风。请接上一个，再录一次。",
+  "voice.microphoneBusy": "麦克风用不了，可能被别的程序占用。请关掉那个程序，再录一次。",
+
   memoriesTitle: "记住的内容",
   memoriesHelp:
     "如果角色的配置允许，下次会接着和认识的人聊。内容加密保存在本机；删除声音时也会一并删除。",
   memoriesNone: "没有记住任何内容。",
   memoryOf: "{name}（角色：{characters}）",
+  memoryKept: "保存了 {kept} 轮 · 最近：{latest}",
   memorySummary: "由角色自己的模型概括的较早 {count} 轮：{summary}",
   memoryDropped: "较早的 {count} 轮没有留下任何内容。",
   memorySaid: "对方说：{words}",
@@ -239,6 +309,7 @@ const CHINESE = {
   memoryTake: "导出关于{name}的记忆",
   memoryTaken: "已下载关于{name}的记忆。",
   memoryForget: "忘记关于{name}的内容",
+  memorySure: "所有角色关于{name}的记忆都会删除，无法恢复。",
   memoryForgotten: "已忘记关于{name}的内容，声音仍然认识。",
 
   insecure:
