@@ -77,6 +77,7 @@ export class View {
       button.addEventListener("click", () => {
         this.clearNotice();
         act();
+        if (document.activeElement === button) $("main").focus(); // it is gone: go on below it
       });
       return button;
     });

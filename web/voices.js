@@ -142,7 +142,10 @@ $("enrol").addEventListener("submit", (event) => {
   if (!stop && !$("record").ariaDisabled) attempt(enrol);
 });
 $("stop").addEventListener("click", () => stop?.());
-$("again").addEventListener("click", load);
+$("again").addEventListener("click", () => {
+  $("main").focus(); // the button goes
+  load();
+});
 $("language").addEventListener("click", () => {
   speak(language === "en" ? "zh-CN" : "en");
   localStorage.setItem(LANGUAGE, language);
