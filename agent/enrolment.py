@@ -22,6 +22,13 @@ class Enrolment:
     profile: Profile
     book: SpeakerBook = field(default_factory=SpeakerBook)
 
+    @property
+    def why_not(self) -> str:
+        """Say why no voice can be made known, or nothing where one can."""
+        if self.profile.speakers is not None:
+            return ""
+        return f"{self.profile.name} tells no voices apart: its profile has no section 'speakers'."
+
     async def names(self) -> list[VoicePrint]:
         """Return who is known.
 
@@ -38,9 +45,7 @@ class Enrolment:
         """
         company = (await self.engines.stages(self.profile)).company
         if company is None:
-            raise NotPossible(
-                f"{self.profile.name} tells no voices apart: its profile has no section 'speakers'."
-            )
+            raise NotPossible(self.why_not)
         heard = [
             Clip(called, await to_thread.run_sync(recording, content, called))
             for called, content in clips

@@ -28,7 +28,13 @@ export class Ear {
   async open() {
     await this.#context.resume();
     if (!this.#context.audioWorklet) return false;
-    await this.#context.audioWorklet.addModule(new URL("./ear-worklet.js", import.meta.url));
+    const worklet = new URL("./ear-worklet.js", import.meta.url);
+    try {
+      await this.#context.audioWorklet.addModule(worklet);
+    } catch (error) {
+      if (this.#context.state === "closed") return false; // the call was over before it began
+      throw error;
+    }
     this.#node = new AudioWorkletNode(this.#context, "ear", { numberOfInputs: 2 });
     this.#node.connect(this.#context.destination); // it puts out silence; unconnected it may rest
     this.#node.port.onmessage = ({ data }) => this.#hear(data);

@@ -1,22 +1,16 @@
-// What is remembered of known callers: shown, taken along, forgotten. The only module that touches
-// its part of the voices' page. Remembered words go in as text, never as markup.
+// What is remembered of known callers: shown, taken along, forgotten. Only this module touches its
+// part of the voices' page. Remembered words go in as text, never as markup.
 
-import { $ as at, make } from "./elements.js";
-import { memories, memory, remove, ServerError } from "./server.js";
+import { attempt as attempted } from "./attempts.js";
+import { sure } from "./dialogs.js";
+import { $, make } from "./elements.js";
+import { memories, memory, remove } from "./server.js";
 
 let t = (key) => key;
+let cards = []; // of all people, as the server lists them
 
-/** Do something, and say why it could not be done. */
-async function attempt(work) {
-  try {
-    await work();
-  } catch (error) {
-    if (!(error instanceof ServerError)) throw error;
-    say(error.status ? t("serverSaid", { sentence: error.message }) : t("unreachable"));
-  }
-}
-
-const say = (sentence) => (at("memories-said").textContent = sentence);
+const say = (sentence) => ($("memories-said").textContent = sentence);
+const attempt = (work) => attempted(work, say, t);
 
 function action(key, name, work) {
   const button = make("button", "quiet", t(key, { name }));
@@ -25,22 +19,31 @@ function action(key, name, work) {
   return button;
 }
 
-function turn({ at: when, caller, reply, interrupted }) {
+function when(at) {
+  const form = { dateStyle: "medium", timeStyle: "short" };
+  return new Intl.DateTimeFormat(document.documentElement.lang, form).format(new Date(at));
+}
+
+/** What one side said; who it was is told to screen readers, eyes see it by its place. */
+function words(who, key, said, more = "") {
+  return make("p", who, "", make("span", "away", t(key, { words: "" })), said, more);
+}
+
+function turn({ at, caller, reply, interrupted }) {
   const cut = interrupted ? ` (${t("interrupted")})` : "";
-  const theirs = make("p", "", t("memorySaid", { words: caller }));
-  const heard = make("p", "", t("memoryHeard", { words: reply }) + cut);
-  return make("li", "", "", make("small", "", when.slice(0, 16).replace("T", " ")), theirs, heard);
+  const both = [words("caller", "memorySaid", caller), words("agent", "memoryHeard", reply, cut)];
+  return make("li", "", "", make("small", "", when(at)), ...both);
 }
 
 /** What one character remembers. */
-function words(one) {
+function remembered(one) {
   const parts = [make("h4", "", one.profile)];
   if (one.summary) {
     const values = { count: one.summed, summary: one.summary };
-    parts.push(make("p", "summary", t("memorySummary", values)));
+    parts.push(make("p", "soft", t("memorySummary", values)));
   }
-  if (one.dropped) parts.push(make("p", "", t("memoryDropped", { count: one.dropped })));
-  parts.push(make("ol", "", "", ...one.turns.map(turn)));
+  if (one.dropped) parts.push(make("p", "soft", t("memoryDropped", { count: one.dropped })));
+  parts.push(make("ol", "talks", "", ...one.turns.map(turn)));
   return make("section", "", "", ...parts);
 }
 
@@ -55,41 +58,47 @@ async function take(name) {
 }
 
 async function forget(name) {
+  if (!(await sure(t("memoryForget", { name }), t("memorySure", { name })))) return;
   await remove(`/api/memories/${encodeURIComponent(name)}`);
   await show();
   say(t("memoryForgotten", { name }));
+  $("memories-title").focus(); // the button that had the focus is gone
 }
 
-function person(name, cards) {
-  const values = { name, characters: cards.map(({ profile }) => profile).join(", ") };
+function person(name, ofTheirs) {
+  const characters = ofTheirs.map(({ profile }) => profile).join(", ");
+  const latest = when(ofTheirs.map((card) => card.latest).sort().at(-1));
+  const kept = ofTheirs.reduce((sum, card) => sum + card.kept, 0);
   const body = make("div");
-  const details = make("details", "", "", make("summary", "", t("memoryOf", values)), body);
+  const about = make("small", "", t("memoryKept", { kept, latest }));
+  const title = make("summary", "", t("memoryOf", { name, characters }), about);
+  const details = make("details", "", "", title, body);
   details.addEventListener("toggle", () =>
     attempt(async () => {
-      if (details.open) body.replaceChildren(...(await memory(name)).memories.map(words));
+      if (details.open) body.replaceChildren(...(await memory(name)).memories.map(remembered));
     }),
   );
   const buttons = [
     action("memoryTake", name, () => take(name)),
     action("memoryForget", name, () => forget(name)),
   ];
-  return make("li", "", "", details, ...buttons);
+  return make("li", "", "", details, make("div", "acts", "", ...buttons));
 }
 
 /** Show of whom something is remembered, as it is now. */
 export async function show() {
-  await attempt(async () => {
-    const people = Map.groupBy(await memories(), ({ name }) => name);
-    at("memories").replaceChildren(...[...people].map(([name, cards]) => person(name, cards)));
-    at("memories-none").hidden = people.size > 0;
-  });
+  cards = await memories();
+  draw();
 }
 
-/** Show it in a language: ``sentences`` of ``strings.js``. */
-export function speak(sentences) {
-  t = sentences;
-  at("memories-title").textContent = t("memoriesTitle");
-  at("memories-help").textContent = t("memoriesHelp");
-  at("memories-none").textContent = t("memoriesNone");
-  return show();
+function draw() {
+  const people = Map.groupBy(cards, ({ name }) => name);
+  $("memories").replaceChildren(...[...people].map(([name, theirs]) => person(name, theirs)));
+  $("memories-none").hidden = people.size > 0;
+}
+
+/** Show it in a language: `sentences` of `strings.js`. */
+export function speak(words) {
+  t = words;
+  draw();
 }

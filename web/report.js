@@ -26,11 +26,18 @@ async function look() {
     $("ask").hidden = true;
     $("status").textContent = seek();
   } catch (error) {
+    const first = error.status === 401 && $("ask").hidden;
     $("ask").hidden = error.status !== 401;
-    $("status").textContent = error.message || "The agent cannot be reached; trying again.";
+    $("status").textContent = first ? "" : reason(error); // its label says what is wanted
+    if (first) $("token").focus();
   }
   clearTimeout(next);
   next = setTimeout(() => document.hidden || look(), waiting() && $("ask").hidden ? SOON : EVERY);
+}
+
+function reason({ status, message }) {
+  if (status === 0) return "The agent cannot be reached; trying again.";
+  return message || `The agent could not make the report (error ${status}).`;
 }
 
 const waiting = () => !found && performance.now() < PATIENCE; // since the page was opened

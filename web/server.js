@@ -74,7 +74,8 @@ export function leave(call) {
 
 const ENROL_DEADLINE = 90_000; // ms: recordings go there, and the agent listens to them
 
-export const voices = async () => (await ask("GET", "/api/speakers")).speakers;
+/** {speakers: [{name, clips, seconds}], why_not}: whom one knows, and why no more can be. */
+export const voices = () => ask("GET", "/api/speakers");
 
 /** Of whom something is remembered, by which character, and how much. */
 export const memories = async () => (await ask("GET", "/api/memories")).memories;

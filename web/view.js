@@ -1,14 +1,13 @@
-// What the caller sees and does. Only this module and `view-wait.js` touch the call page's document.
+// What the caller sees and does. With `view-wait.js` and `dialogs.js` it is the only module that
+// touches the call page's document.
 
-import { $, make } from "./elements.js";
+import { askToken } from "./dialogs.js";
+import { $, loudness, make, write } from "./elements.js";
 import { WaitView } from "./view-wait.js";
 
 const STATES = ["connecting", "listening", "thinking", "speaking", "lost"];
 const DECAY = 0.82; // of a meter, each message
 const HERE = ["127.0.0.1", "localhost", "[::1]"]; // elsewhere these pages ask for more than a click
-
-/** -60..0 dB as 0..1: how loud it seems. */
-const loudness = (level) => Math.max(0, Math.min(1, 1 + Math.log10(Math.max(level, 1e-6)) / 3));
 
 export class View {
   #do;
@@ -44,7 +43,6 @@ export class View {
     $("microphone").addEventListener("change", (event) => actions.microphone(event.target.value));
     $("character").addEventListener("change", (event) => actions.character(event.target.value));
     $("typing").addEventListener("submit", (event) => this.#say(event));
-    $("token").addEventListener("cancel", (event) => event.preventDefault());
     const list = $("conversation");
     list.addEventListener("scroll", () => {
       // Told a frame late: by then more may have come, and the list be lower. Only callers go back.
@@ -59,11 +57,7 @@ export class View {
   speak(language, t) {
     this.#t = t;
     document.documentElement.lang = language;
-    for (const element of document.querySelectorAll("[data-t]")) {
-      element.textContent = t(element.dataset.t);
-    }
-    $("language").textContent = t("language");
-    $("language").setAttribute("aria-label", t("languageLabel"));
+    write(t);
     $("words").placeholder = t("typeHere");
     this.showState(this.#state);
     this.showMuted(this.#muted);
@@ -83,6 +77,7 @@ export class View {
       button.addEventListener("click", () => {
         this.clearNotice();
         act();
+        if (document.activeElement === button) $("main").focus(); // it is gone: go on below it
       });
       return button;
     });
@@ -102,12 +97,7 @@ export class View {
 
   /** Resolves to the token that the caller enters. */
   askToken(help) {
-    $("token-help").textContent = help;
-    $("token-value").value = "";
-    if (!$("token").open) $("token").showModal();
-    return new Promise((resolve) => {
-      $("token").addEventListener("close", () => resolve($("token-value").value), { once: true });
-    });
+    return askToken(help);
   }
 
   // --- before the call -------------------------------------------------------------------

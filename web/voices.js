@@ -1,132 +1,154 @@
-// Voices made known from the page: two recordings, sent as a form. A page of its own, that only
-// this module and `memories.js` touch.
+// Voices made known from the page, and forgotten. With `memories.js` and `dialogs.js` it is the
+// only module that touches this page.
 
+import { attempt as attempted } from "./attempts.js";
+import { sure } from "./dialogs.js";
+import { $, loudness, make, write } from "./elements.js";
 import * as memories from "./memories.js";
-import * as microphone from "./microphone.js";
-import { form, ServerError, remove, voices } from "./server.js";
+import { record } from "./recorder.js";
+import { form, remove, voices } from "./server.js";
 import { chosenLanguage, sentences } from "./strings.js";
 
+const LANGUAGE = "firstword.language";
+const READY = 2_000; // ms before the first recording, so that no screen reader talks into it
 const CLIP = 5_000; // ms of one recording
 const CLIPS = 2;
+const WHOLE = CLIPS * CLIP;
 
-const SENTENCES = {
-  en: {
-    title: "Make a voice known",
-    help: "Say your name, press record, and talk for ten seconds about anything. The recordings are not kept: only a voice print is, encrypted, on this machine.",
-    name: "Name",
-    record: "Record",
-    recording: (left) => `Recording, ${left} s left …`,
-    working: "Listening to it …",
-    done: (name) => `${name} is known now.`,
-    forgotten: (name) => `${name} is forgotten.`,
-    forget: (name) => `Forget ${name}`,
-    noMicrophone: "The microphone could not be opened.",
-    failed: "The agent could not be reached.",
-  },
-  zh: {
-    title: "登记声音",
-    help: "填上名字，按“录音”，随便说十秒钟。录音不会保存，只在本机加密保存声纹。",
-    name: "名字",
-    record: "录音",
-    recording: (left) => `正在录音，还有 ${left} 秒……`,
-    working: "正在听……",
-    done: (name) => `已经认识${name}的声音。`,
-    forgotten: (name) => `已忘记${name}。`,
-    forget: (name) => `忘记${name}`,
-    noMicrophone: "无法打开麦克风。",
-    failed: "无法连接服务。",
-  },
-};
+let language = localStorage.getItem(LANGUAGE) ?? chosenLanguage(navigator.languages ?? []);
+let t = sentences(language);
+let stop = null; // ends the recording under way
+let known = []; // [{name, clips, seconds}]
+let whyNot = ""; // why no voice can be made known
 
-const language = localStorage.getItem("firstword.language") ?? chosenLanguage(navigator.languages ?? []);
-const t = SENTENCES[language.startsWith("zh") ? "zh" : "en"];
-const at = (id) => document.getElementById(id);
-const say = (sentence) => (at("said").textContent = sentence);
+const say = (sentence) => ($("said").textContent = sentence);
+const attempt = (work, tell = say) => attempted(work, tell, t);
 
-/** One recording, as the browser packs it. */
-function clip(stream) {
-  return new Promise((done, failed) => {
-    const pieces = [];
-    const recorder = new MediaRecorder(stream);
-    recorder.ondataavailable = ({ data }) => pieces.push(data);
-    recorder.onerror = ({ error }) => failed(error);
-    recorder.onstop = () => done(new Blob(pieces, { type: recorder.mimeType }));
-    recorder.start();
-    setTimeout(() => recorder.stop(), CLIP);
-  });
+// --- making a voice known ------------------------------------------------------------------
+
+function showRecording(left, level) {
+  $("progress").value = Math.max(0, 1 - left / WHOLE);
+  $("left").textContent =
+    left > WHOLE ? t("getReady") : t("secondsLeft", { seconds: Math.ceil(left / 1000) });
+  $("level").value = loudness(level);
 }
 
-async function record() {
-  const stream = await microphone.open();
-  const clips = [];
+function showButtons(recording) {
+  $("stop").hidden = $("recording").hidden = !recording;
+  $("record").hidden = recording;
+  $(recording ? "stop" : "record").focus();
+}
+
+async function recordings() {
+  const ending = new AbortController();
+  stop = () => ending.abort();
+  const shown = (left, level) => ending.signal.aborted || showRecording(left, level);
+  say(t("recording", { wait: READY / 1000, seconds: WHOLE / 1000 }));
+  shown(WHOLE + READY, 0);
+  showButtons(true);
   try {
-    for (let number = 0; number < CLIPS; number += 1) {
-      say(t.recording(((CLIPS - number) * CLIP) / 1000));
-      clips.push(await clip(stream));
-    }
-  } finally {
-    stream.getTracks().forEach((track) => track.stop());
-  }
-  return clips;
-}
-
-function reason(error) {
-  if (error instanceof microphone.MicrophoneError) return t.noMicrophone;
-  return error instanceof ServerError && error.message && error.status ? error.message : t.failed;
-}
-
-async function attempt(work) {
-  at("record").disabled = true;
-  try {
-    await work();
+    return await record({ pause: READY, count: CLIPS, length: CLIP, shown, signal: ending.signal });
   } catch (error) {
-    say(reason(error));
+    if (!ending.signal.aborted) throw error;
+    say(t("stopped"));
+    return null;
   } finally {
-    at("record").disabled = false;
+    stop = null;
+    showButtons(false);
   }
 }
 
 async function enrol() {
-  const name = at("name").value.trim();
-  const clips = await record();
-  say(t.working);
+  const name = $("name").value.trim();
+  const clips = await recordings();
+  if (clips === null) return;
+  say(t("listeningToIt"));
   const body = new FormData();
   body.append("name", name);
   clips.forEach((one, number) => body.append("clip", one, `clip-${number + 1}`));
-  await form("/api/speakers", body);
-  say(t.done(name));
+  $("record").ariaDisabled = "true"; // it keeps the focus
+  try {
+    await form("/api/speakers", body);
+  } finally {
+    $("record").ariaDisabled = null;
+  }
+  $("name").value = "";
+  say(t("nowKnown", { name }));
   await show();
 }
 
+// --- the voices that are known ---------------------------------------------------------------
+
 async function forget(name) {
+  if (!(await sure(t("forget", { name }), t("forgetSure", { name })))) return;
   await remove(`/api/speakers/${encodeURIComponent(name)}`);
-  say(t.forgotten(name));
+  say(t("forgotten", { name }));
   await show();
   await memories.show(); // it is gone with the voice
+  $("known-title").focus(); // the button that had the focus is gone
+}
+
+function row({ name, clips, seconds }) {
+  const face = make("span", "face", name.slice(0, 1));
+  face.ariaHidden = "true";
+  const kept = make("small", "", t("voiceOf", { clips, seconds: Math.round(seconds) }));
+  const button = make("button", "quiet", t("forget", { name }));
+  button.type = "button";
+  button.addEventListener("click", () => attempt(() => forget(name)));
+  return make("li", "person-row", "", face, make("span", "who", "", make("b", "", name), kept), button);
 }
 
 async function show() {
-  const rows = (await voices()).map(({ name }) => {
-    const row = document.createElement("li");
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "quiet";
-    button.textContent = t.forget(name);
-    button.addEventListener("click", () => attempt(() => forget(name)));
-    row.append(`${name} `, button);
-    return row;
-  });
-  at("known").replaceChildren(...rows);
+  ({ speakers: known, why_not: whyNot = "" } = await voices());
+  draw();
 }
 
-document.documentElement.lang = language;
-at("title").textContent = t.title;
-at("help").textContent = t.help;
-at("name-label").textContent = t.name;
-at("record").textContent = t.record;
-at("enrol").addEventListener("submit", (event) => {
+function draw() {
+  $("enrol").hidden = whyNot !== "";
+  $("enrol-why").hidden = whyNot === "";
+  $("enrol-why").textContent = whyNot && t("whyNot", { sentence: whyNot });
+  $("known-none").hidden = known.length > 0;
+  $("known").replaceChildren(...known.map(row));
+}
+
+// --- the page --------------------------------------------------------------------------------
+
+function notice(sentence) {
+  $("notice-text").textContent = sentence;
+  $("notice").hidden = sentence === "";
+}
+
+async function load() {
+  notice("");
+  const shown = await attempt(async () => {
+    await show();
+    await memories.show();
+  }, notice);
+  $("sections").hidden = !shown;
+}
+
+function speak(wanted) {
+  language = wanted;
+  t = sentences(language);
+  document.documentElement.lang = language;
+  document.title = `FirstWord: ${t("voicesPage")}`;
+  write(t);
+  draw();
+  memories.speak(t);
+}
+
+$("enrol").addEventListener("submit", (event) => {
   event.preventDefault();
-  attempt(enrol);
+  if (!stop && !$("record").ariaDisabled) attempt(enrol);
 });
-attempt(show);
-memories.speak(sentences(language.startsWith("zh") ? "zh-CN" : "en"));
+$("stop").addEventListener("click", () => stop?.());
+$("again").addEventListener("click", () => {
+  $("main").focus(); // the button goes
+  load();
+});
+$("language").addEventListener("click", () => {
+  speak(language === "en" ? "zh-CN" : "en");
+  localStorage.setItem(LANGUAGE, language);
+});
+speak(language);
+load();

@@ -62,7 +62,7 @@ def openapi(orders: Mapping[str, type[BaseModel]]) -> dict[str, Any]:
         },
         "/api/openapi.json": {"get": _get("This description.", {"type": "object"})},
         "/api/speakers": {
-            "get": _get("Whose voices are known.", _list("speakers", _voice())),
+            "get": _get("Whose voices are known.", _voices()),
             "post": _post("Make a voice known.", _clips(), _voice(), 201, "multipart/form-data"),
         },
         "/api/speakers/{name}": {
@@ -153,6 +153,10 @@ def _info() -> dict[str, Any]:
 def _profile() -> dict[str, Any]:
     texts = dict.fromkeys(("id", "name", "avatar", "language", "greeting", "why"), "string")
     return _object(**texts, default="boolean", usable="boolean")
+
+
+def _voices() -> dict[str, Any]:
+    return _object(speakers={"type": "array", "items": _voice()}, why_not="string")
 
 
 def _voice() -> dict[str, Any]:

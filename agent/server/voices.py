@@ -1,6 +1,6 @@
 """Voices made known from the page: only where the server listens to this machine alone.
 
-    GET    /api/speakers          {"speakers": [{"name", "clips", "seconds"}]}
+    GET    /api/speakers          {"speakers": [{"name", "clips", "seconds"}], "why_not"}
     POST   /api/speakers          multipart: "name", and recordings as "clip" → 201
     DELETE /api/speakers/{name}   forgets → 204
 
@@ -30,6 +30,10 @@ READ_S, ENROL_S = 20, 60
 class Enrolments(Protocol):
     """Makes voices known; each raises ``NotPossible`` with a sentence."""
 
+    @property
+    def why_not(self) -> str:
+        """Say why no voice can be made known, or nothing where one can."""
+
     async def names(self) -> list[VoicePrint]:
         """Return who is known."""
 
@@ -56,13 +60,14 @@ class VoiceRoutes:
         ]
 
     async def list(self, request: web.Request) -> web.Response:
-        """Say who is known; nothing of the prints."""
+        """Say who is known, nothing of the prints; and why nobody more can be, before they talk."""
         self._check()
         try:
             known = await self.enrolments.names()
         except NotPossible as error:
             raise CallRefused(409, str(error)) from error
-        return web.json_response({"speakers": [_card(one) for one in known]})
+        why_not = self.enrolments.why_not
+        return web.json_response({"speakers": [_card(one) for one in known], "why_not": why_not})
 
     async def enrol(self, request: web.Request) -> web.Response:
         """Make a voice known."""

@@ -48,6 +48,7 @@ async def test_what_is_remembered_is_shown_taken_along_and_forgotten(tmp_path: P
         taken = json.loads((await download.path()).read_text())
         assert taken["memories"][0]["turns"][0]["caller"] == "my pin is 42"
         await page.get_by_role("button", name="Forget what is remembered of Anna").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Forget").click()
         await expect(page.locator("#memories-said")).to_have_text(
             "What was remembered of Anna is gone; the voice is still known."
         )
@@ -72,6 +73,7 @@ async def test_foreign_words_are_text_in_either_language_and_go_with_the_voice(
         assert await page.locator("main img").count() == 0
         for name in ("晓明", "Anna"):
             await page.get_by_role("button", name=f"忘记{name}", exact=True).click()
+            await page.get_by_role("dialog").get_by_role("button", name="忘记").click()
             await expect(page.locator("#memories > li", has_text=name)).to_have_count(0)
         await expect(page.locator("#memories-none")).to_have_text("没有记住任何内容。")
         await expect(page.locator("#memories-none")).to_be_visible()

@@ -34,7 +34,13 @@ async def test_the_report_is_shown_to_who_has_the_token_and_has_its_colours() ->
         page = await opened(browser, server.url + "/report?profile=robin")
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        await page.get_by_label("This server wants its token:").fill(TOKEN)
+        status, ask = page.get_by_role("status"), page.get_by_label("This server wants its token:")
+        await expect(ask).to_be_focused()
+        await expect(status).to_have_count(0)  # the label says it all
+        await page.keyboard.type("wrong")
+        await page.keyboard.press("Enter")
+        await expect(status).to_have_text("The token is not the right one.")
+        await ask.fill(TOKEN)
         await page.get_by_role("button", name="Show the report").click()
         await expect(page.locator("h1")).to_have_text("Where the wait went")
         await expect(page.locator(".about")).to_contain_text("robin · 3 turns")
@@ -57,6 +63,30 @@ async def test_a_turn_that_is_still_being_recorded_is_waited_for_and_gone_to() -
         await expect(row).to_contain_text("question 2")
         await expect(row).to_be_in_viewport()
         await expect(status).to_have_count(0)  # there is nothing more to say
+
+
+async def test_an_agent_that_is_gone_is_said_in_words_and_what_was_shown_stays() -> None:
+    figures = Figures(lambda: b"", report, style())
+    async with served(ScriptedCalls(), figures=figures) as server, chromium() as browser:
+        page = await opened(browser, server.url + "/report")
+        await page.route("**/api/report*", lambda route: route.abort())
+        await page.reload()
+        status = page.get_by_role("status")
+        await expect(status).to_have_text("The agent cannot be reached; trying again.")
+        await page.unroute("**/api/report*")
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")  # look now
+        await expect(page.locator("h1")).to_have_text("Where the wait went")
+        await expect(status).to_have_count(0)
+
+
+async def test_a_report_of_nothing_says_so_and_shows_no_empty_tables() -> None:
+    nothing = Selection("all turns", ())
+    figures = Figures(lambda: b"", lambda _: fragment(nothing), style())
+    async with served(ScriptedCalls(), figures=figures) as server, chromium() as browser:
+        page = await opened(browser, server.url + "/report")
+        titles = page.get_by_role("heading", level=2)
+        await expect(titles).to_have_text(["Nothing was measured yet"])
+        await expect(page.locator("table")).to_have_count(0)
 
 
 async def _looks_right(page: Page) -> None:

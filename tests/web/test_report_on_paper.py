@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
 
 PHONE = 360  # CSS pixels
 PAPER = 717  # of an A4 sheet between Chromium's own margins
-BARS = ("endpoint", "asr", "tool", "llm", "clause", "tts", "playout", "ear")
+BARS = ("endpoint", "asr", "tool_choice", "tool", "llm", "clause", "tts", "playout", "ear")
 KINDS = ["report", "comparison"]
 
 OUTSIDE = """() => [...document.querySelectorAll("body *")]
@@ -45,6 +45,10 @@ CROSSED = """() => [...document.querySelectorAll(".turns tr")]
   })
   .map((row) => row.textContent)"""
 """Turns whose time and profile are written over each other."""
+
+BROKEN = """() => [...document.querySelectorAll(".turns td:first-child span")]
+  .filter((part) => part.getClientRects().length !== 1).map((part) => part.textContent)"""
+"""Dates and times that are broken over lines."""
 
 FILL = "(name) => getComputedStyle(document.querySelector(`.s-${name}`)).fill"
 
@@ -101,6 +105,8 @@ async def test_on_paper_nothing_is_cut_off(browser: Browser, tmp_path: Path, kin
         assert await sheet.evaluate(OUTSIDE) == []
         assert await sheet.evaluate(SCROLLED) == []
         assert await sheet.evaluate(CROSSED) == []
+        assert await sheet.evaluate(BROKEN) == []
+        assert await sheet.locator("td span", has_text="2026-11-23").count() or kind != "report"
 
 
 @pytest.mark.parametrize("kind", KINDS)

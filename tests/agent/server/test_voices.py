@@ -61,7 +61,7 @@ async def test_recordings_make_a_voice_known_until_it_is_forgotten(tmp_path: Pat
         )
         assert (made, card) == (201, {"name": "晓明", "clips": 2, "seconds": 10.0})
         _, listed, _ = await server.ask("GET", "/api/speakers")
-        assert listed == {"speakers": [card]}
+        assert listed == {"speakers": [card], "why_not": ""}
         assert (await server.ask("DELETE", "/api/speakers/晓明"))[0] == 204
         status, body, _ = await server.ask("DELETE", "/api/speakers/晓明")
         assert (status, body) == (404, {"error": "Nobody of that name is known."})
@@ -81,7 +81,7 @@ async def test_what_is_not_good_enough_is_a_sentence_and_nothing_is_kept(tmp_pat
             assert (got, words in body["error"]) == (status, True), body
         status, _, _ = await server.ask("POST", "/api/speakers", json={"name": "Anna"})
         assert status == 415
-        assert (await server.ask("GET", "/api/speakers"))[1] == {"speakers": []}
+        assert (await server.ask("GET", "/api/speakers"))[1]["speakers"] == []
 
 
 async def test_a_form_that_is_broken_off_is_a_sentence(tmp_path: Path) -> None:
@@ -108,8 +108,10 @@ async def test_over_a_network_nobody_says_who_the_owner_is(tmp_path: Path) -> No
 async def test_a_character_that_tells_no_voices_apart_says_so(tmp_path: Path) -> None:
     async with enrolling(tmp_path, knows=False) as server:
         status, body, _ = await server.ask("POST", "/api/speakers", data=form("Anna", wav(200)))
+        _, listed, _ = await server.ask("GET", "/api/speakers")
     assert status == 422
     assert "its profile has no section 'speakers'" in body["error"]
+    assert listed["why_not"] == body["error"]  # before anybody talks for nothing
 
 
 @pytest.mark.timeout(120)
