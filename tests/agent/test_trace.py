@@ -51,6 +51,14 @@ async def test_a_record_that_comes_again_replaces_the_first(path: Path) -> None:
     assert [one.heard_text for one in read(path)] == ["It is ten"]
 
 
+async def test_a_store_of_before_the_end_of_a_line_was_told_apart_still_reads(path: Path) -> None:
+    async with open_traces(path) as traces:
+        traces.put(replace(record(), interrupted=True))
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE turns SET record = json_remove(record, '$.line_ended')")
+    assert read(path) == [replace(record(), interrupted=True)]
+
+
 async def test_a_store_of_before_the_event_loop_was_watched_still_reads(path: Path) -> None:
     async with open_traces(path) as traces:
         traces.put(record())

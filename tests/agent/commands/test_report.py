@@ -107,6 +107,22 @@ def test_a_caller_who_heard_the_reply_cut_in_is_told_everywhere(
     assert [row["interrupted_after_ms"] for row in rows] == ["700.0", "", ""]
 
 
+def test_a_caller_who_hung_up_is_told_apart_from_one_who_interrupted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hung_up = turn(1, interrupted=True, line_ended=True)
+    barge_in = turn(2, interrupted=True, interrupted_after_ms=2300.0)
+    file, html = tmp_path / "run.json", tmp_path / "report.html"
+    file.write_text(json.dumps([each.to_dict() for each in (hung_up, barge_in, turn(3))]))
+    assert run(["report", "--from", str(file), "--html", str(html)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "1 replies interrupted; 1 cut off by the end of the line" in told
+    assert "replies cut off by the end of the line" in html.read_text()
+    assert run(["report", "--from", str(file), "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["line_ended"] for row in rows] == ["True", "False", "False"]
+
+
 def test_stalls_of_the_event_loop_are_told_everywhere(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
