@@ -113,6 +113,9 @@ async def test_a_cancelled_agent_keeps_its_last_turns(path: Path) -> None:
     assert len(read(path)) == 1
 
 
+GO_ON = "Calls go on, and each turn tries again; FIRSTWORD_STATE names another folder."
+
+
 async def test_a_broken_database_costs_one_warning_and_no_call(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -124,19 +127,36 @@ async def test_a_broken_database_costs_one_warning_and_no_call(
             traces.put(record(2))
     assert traces.lost == 2
     sentences = [entry.getMessage() for entry in caplog.records]
-    assert sentences == [f"Turns are not kept: {path}: file is not a database. Calls go on."]
+    assert sentences == [f"Turns are not kept: {path}: file is not a database. {GO_ON}"]
     with pytest.raises(NotPossible, match=r"cannot be read: file is not a database"):
         read(path)
 
 
-async def test_a_folder_that_cannot_be_made_costs_no_call_either(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("folder", ["file", "file/below"])
+async def test_a_folder_that_cannot_be_made_is_told_at_the_start_and_costs_no_call(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, folder: str
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    async with open_traces(tmp_path / "file" / "turns.sqlite") as traces:
+    async with open_traces(tmp_path / folder / "turns.sqlite") as traces:
+        await anyio.wait_all_tasks_blocked()
+        told = [entry.getMessage() for entry in caplog.records]
+        assert told == [f"Turns are not kept: {tmp_path / folder}: Not a directory. {GO_ON}"]
         traces.put(record())
     assert traces.lost == 1
-    assert "Calls go on." in caplog.text
+    assert len(caplog.records) == 1
+
+
+async def test_a_folder_that_is_put_right_while_calls_go_on_takes_the_turns_that_follow(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state" / "turns.sqlite"
+    path.parent.write_text("in the way")
+    async with open_traces(path) as traces:
+        traces.put(record(1))
+        await anyio.wait_all_tasks_blocked()
+        path.parent.unlink()
+        traces.put(record(2))
+    assert [kept.turn for kept in read(path)] == [2]
 
 
 async def test_a_locked_database_is_waited_for_and_then_given_up(
