@@ -24,6 +24,9 @@ _WHICH = (
 )
 
 
+_NONE_YET = "no turns were kept yet: call the agent, or run: firstword demo"
+
+
 def add(parser: ArgumentParser) -> None:
     """Describe the command's arguments."""
     _common(parser)
@@ -114,7 +117,7 @@ def _compare(options: Namespace) -> Figures:
             raise NotPossible(
                 f"report compare knows no --{option}; A and B say which turns: {_WHICH}."
             )
-    a, b = (select(which, options.database) for which in (options.a, options.b))
+    a, b = (_side(which, options.database) for which in (options.a, options.b))
     if options.no_words:
         a, b = without_words(a), without_words(b)
     comparison = compare(a.records, b.records, (a.name, b.name))
@@ -124,6 +127,23 @@ def _compare(options: Namespace) -> Figures:
         _write(options.html, comparison_page(comparison, a, b))
     _show(options, comparison)
     return comparison.b
+
+
+def _side(wanted: str, database: Path | None) -> Selection:
+    """Return one side of a comparison; a mistyped one would be compared, and pass in CI.
+
+    Raises:
+        NotPossible: no turn belongs to it.
+    """
+    chosen = select(wanted, database)
+    if chosen.records:
+        return chosen
+    profiles = sorted({record.profile for record in select("", database).records})
+    there = f"turns were kept of: {', '.join(profiles)}."
+    raise NotPossible(
+        f"No turn belongs to {wanted or chosen.name!r}, so nothing can be compared;"
+        f" {there if profiles else _NONE_YET}"
+    )
 
 
 def _show(options: Namespace, comparison: Comparison) -> None:

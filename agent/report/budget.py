@@ -10,6 +10,7 @@
     failed: 0                          # turns
 
 What the budget names and nobody measured is over it: a CI that measures nothing must not pass.
+For the same reason a file that sets no limit is refused.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Budget(BaseModel):
         """Read a budget.
 
         Raises:
-            NotPossible: it cannot be read, or names something that has no figure.
+            NotPossible: it cannot be read, names something that has no figure, or sets no limit.
         """
         try:
             budget = cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
@@ -70,7 +71,18 @@ class Budget(BaseModel):
                 raise NotPossible(
                     f"The budget {path} names the stage {name!r}; there are: {', '.join(ORDER)}."
                 )
+        if not budget._limited:
+            raise NotPossible(
+                f"The budget {path} sets no limit; it wants lines such as heard: {{p50: 450}}."
+            )
         return budget
+
+    @property
+    def _limited(self) -> bool:
+        """Whether anything at all can be over it."""
+        told = (self.heard, *self.stages.values(), self.barge_in, self.event_loop)
+        times = any(limits is not None and limits != Limits() for limits in told)
+        return times or self.early_endpoints is not None or self.failed is not None
 
     def broken(self, figures: Figures) -> list[str]:
         """Return a sentence for everything that is over the budget, or was not measured."""

@@ -56,6 +56,24 @@ def test_a_budget_that_is_not_there_is_said_in_plain_words(tmp_path: Path) -> No
     assert str(caught.value).endswith("gone.yaml cannot be read: No such file or directory.")
 
 
+@pytest.mark.parametrize(
+    "text", ["", "# heard: {p50: 450}\n", "heard: {}\n", "heard:\nstages: {tts: {}}\n"]
+)
+def test_a_budget_without_a_limit_is_refused_for_it_would_pass_everything(
+    tmp_path: Path, text: str
+) -> None:
+    with pytest.raises(NotPossible) as caught:
+        budget(tmp_path, text)
+    where = tmp_path / "budget.yaml"
+    assert str(caught.value) == (
+        f"The budget {where} sets no limit; it wants lines such as heard: {{p50: 450}}."
+    )
+
+
+def test_a_count_of_none_at_all_is_a_limit(tmp_path: Path) -> None:
+    assert budget(tmp_path, "failed: 0\n").broken(summarise([turn(1)])) == []
+
+
 def test_cutting_callers_off_has_a_budget_too(tmp_path: Path) -> None:
     limits = budget(tmp_path, "early_endpoints: 0.05\n")
     turns = [turn(1, marks={"endpoint": -5.0}), *(turn(n) for n in range(2, 11))]
