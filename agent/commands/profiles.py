@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.errors import NotPossible, ProfileError
+from agent.folders import make_folder
 from agent.profile import (
     ID,
     Entry,
@@ -183,11 +184,14 @@ def _import(options: argparse.Namespace, out: Console) -> int:
 
 def _write_new(file: Path, text: str) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         with file.open("x", encoding="utf-8", errors="replace") as new:
             new.write(text)
     except FileExistsError as error:
         raise NotPossible(f"{file} is there already; edit it, or choose another id.") from error
+    except NotADirectoryError as error:
+        reason = f"{file.parent} is no folder; FIRSTWORD_PROFILES names the one of your profiles"
+        raise NotPossible(f"{file} cannot be written: {reason}.") from error
     except OSError as error:
         raise NotPossible(f"{file} cannot be written: {error.strerror}.") from error
 
