@@ -115,9 +115,12 @@ def _add_quantize(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL.onnx")
-    parser.add_argument("manifest", type=Path, nargs="*", metavar="MANIFEST.jsonl")
-    parser.add_argument("--sets", default="", help="of the manifests, by comma; nothing is all")
+    parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="an exported model")
+    parser.add_argument(
+        "manifest", type=Path, nargs="*", default=[], metavar="MANIFEST.jsonl",
+        help="what is heard; may be left out with --config",
+    )  # fmt: skip
+    parser.add_argument("--sets", default="", help="of the manifests, by comma (default: all)")
     parser.add_argument("--config", type=Path, help="a training: what it held back is heard too")
     parser.add_argument("--beam", type=int, default=0, help="kept; 0 is greedy, or as usual")
     parser.add_argument(
