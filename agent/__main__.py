@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 # Before numpy is imported anywhere: one thread a matrix product. Its helpers would fight the
 # recogniser and the voice for the same cores (feature extraction measured 33 ms against 5 ms).
@@ -89,20 +90,37 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _Parser(argparse.ArgumentParser):
+    """A command's parser, and those of its verbs: each knows ``--debug``.
+
+    Each says itself what it does not know. argparse leaves that to the outermost parser, whose
+    usage does not help.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.add_argument(
+            "--debug",
+            action="store_true",
+            default=argparse.SUPPRESS,  # else a verb's would take the place of its command's
+            help="show tracebacks and a full log",
+        )
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="firstword",
-        description="A voice agent you can call from a browser.",
-    )
-    parser.add_argument("--debug", action="store_true", help="show tracebacks and a full log")
+    parser = _Parser(prog="firstword", description="A voice agent you can call from a browser.")
+    parser.set_defaults(debug=False)
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     chosen = next((word for word in arguments if word in COMMANDS), None)
     for name, help_text in COMMANDS.items():
         command = commands.add_parser(name, help=help_text, description=help_text)
-        command.add_argument(
-            "--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
-        )
         if name == chosen:  # only the command that runs is imported: --help stays instant
             importlib.import_module(f"agent.commands.{name}").add(command)
     return parser

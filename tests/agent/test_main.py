@@ -46,3 +46,25 @@ def test_it_tells_its_version_as_a_report_of_a_fault_wants_it(
         run(["--version"])
     assert done.value.code == 0
     assert capsys.readouterr().out == f"firstword {importlib.metadata.version('firstword')}\n"
+
+
+@pytest.mark.parametrize("words", [["serve", "--prot", "1"], ["models", "list", "--prot", "1"]])
+def test_what_a_verb_does_not_know_it_says_with_its_own_usage(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as done:
+        run(words)
+    assert done.value.code == 2
+    told = capsys.readouterr().err
+    verb = " ".join(words[:-2])
+    assert told.startswith(f"usage: firstword {verb} [-h]")
+    assert told.endswith(f"firstword {verb}: error: unrecognized arguments: --prot 1\n")
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_debug_may_stand_anywhere(
+    place: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRSTWORD_STATE", str(tmp_path))
+    words = ["memory", "list"]
+    assert run([*words[:place], "--debug", *words[place:]]) == 0
