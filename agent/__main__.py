@@ -17,18 +17,18 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 from stages.errors import FirstWordError, UserError, the_one
 
 COMMANDS = {
-    "demo": "place a call to an agent of your own and show where the time went",
-    "serve": "serve the call page",
-    "call": "call an agent with recorded speech",
-    "turns": "list the latest turns and their timelines",
+    "demo": "start an agent, call it with recorded speech, show where the time went",
+    "serve": "serve the page that callers call from, and answer their calls",
+    "call": "call an agent that runs already, with recorded speech",
+    "turns": "list the latest turns and where the time of each went",
     "report": "show where the time of many turns went; compare two runs",
-    "profiles": "list, show, check and make profiles",
-    "models": "list, pull and verify models",
+    "profiles": "list, show, check and make profiles: who can be called",
+    "models": "list, pull, verify and remove models",
     "speaker": "make voices known, list and forget them, measure how they are told apart",
-    "memory": "what is remembered of known callers: show it, export it, forget it",
+    "memory": "show, export and forget what is remembered of known callers",
     "broker": "run an MQTT broker, for those who have none",
-    "asr": "make, import and prepare models of our recogniser",
-    "bench": "measure this machine",
+    "asr": "make, import, train and measure models of our recogniser, campp",
+    "bench": "measure how soon, how well and how many callers this machine answers",
 }
 """Name to one line of help; each is a module of ``agent.commands`` with ``add`` and ``run``."""
 
@@ -114,10 +114,16 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    parser = _Parser(prog="firstword", description="A voice agent you can call from a browser.")
+    parser = _Parser(
+        prog="firstword",
+        description="A voice agent you can call from a browser.",
+        epilog="Begin with: firstword serve. What a command takes: firstword COMMAND --help",
+    )
     parser.set_defaults(debug=False)
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", title="commands"
+    )
     chosen = next((word for word in arguments if word in COMMANDS), None)
     for name, help_text in COMMANDS.items():
         command = commands.add_parser(name, help=help_text, description=help_text)

@@ -16,11 +16,18 @@ from agent.server.contract import is_loopback
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=1883, help="port (%(default)s)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: %(default)s, this machine alone)",
+    )
+    parser.add_argument(
+        "--port", type=int, default=1883, help="port to listen on (default: %(default)s)"
+    )
     parser.epilog = (
-        f"Set {' and '.join(VARIABLES)} to let in only who knows them; beyond this machine they"
-        " must be set. It speaks no TLS and keeps nothing on disk: mosquitto does both."
+        f"Set {' and '.join(VARIABLES)} to let in only who knows them; to listen beyond this"
+        " machine they must be set. It speaks no TLS and keeps nothing on disk: mosquitto does"
+        " both."
     )
 
 

@@ -32,14 +32,24 @@ READING_S = 9.0
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    parser.add_argument("--profile", default=None, help="who answers (default: the default one)")
     parser.add_argument(
-        "--say", nargs="+", type=Path, metavar="FILE", help="speech of your own, in turns"
+        "--profile", metavar="ID", help=f"the character that answers (default: {default_id()})"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("firstword-demo"), help="folder for the audio"
+        "--say",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="recordings of your own, one a turn (default: a reading and two questions)",
     )
-    parser.add_argument("--json", action="store_true", help="print the records as JSON")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("firstword-demo"),
+        metavar="DIR",
+        help="folder for the recordings and the result (default: %(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def run(options: argparse.Namespace) -> int:

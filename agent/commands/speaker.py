@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.calibration import Scores, picture
+from agent.commands.verbs import verb
 from agent.errors import NotPossible
 from agent.prints import spoken
 from agent.profile import default_id, load
@@ -31,31 +32,52 @@ ENGINE = "voicefilter"
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    enrol = verbs.add_parser("enrol", help="make a voice known, from recordings of one person")
-    enrol.add_argument("name", metavar="NAME", help="of the person")
-    enrol.add_argument("files", nargs="+", type=Path, metavar="FILE", help="4 s of speech in all")
-    verbs.add_parser("list", help="show who is known")
-    forget = verbs.add_parser("forget", help="remove a voice for good")
-    forget.add_argument("name", nargs="?", metavar="NAME")
-    forget.add_argument("--all", action="store_true", help="remove every voice, and the key")
-    rates = verbs.add_parser("calibrate", help="measure false accepts and rejects on trials")
-    rates.add_argument(
-        "trials", type=Path, metavar="TRIALS", help='JSON lines: {"a": FILE, "b": FILE, "same": 1}'
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
+    enrol = verb(verbs, "enrol", "make a voice known, from recordings of one person")
+    enrol.add_argument("name", metavar="NAME", help="the person's")
+    enrol.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="recordings; 4 s of speech in all"
     )
-    rates.add_argument("--picture", type=Path, metavar="SVG", help="draw the likenesses")
+    verb(verbs, "list", "show whose voices are known")
+    forget = verb(verbs, "forget", "remove a voice, and what is remembered of the person, for good")
+    forget.add_argument("name", nargs="?", metavar="NAME", help="whose; or --all")
+    forget.add_argument(
+        "--all", action="store_true", help="remove every voice and memory, and the key"
+    )
+    rates = verb(verbs, "calibrate", "measure how often voices are confused, or not recognised")
+    rates.add_argument(
+        "trials",
+        type=Path,
+        metavar="TRIALS",
+        help='pairs of recordings, one a line: {"a": FILE, "b": FILE, "same": 1}, or "same": 0',
+    )
+    rates.add_argument(
+        "--picture", type=Path, metavar="FILE", help="draw how alike the pairs are, as SVG"
+    )
     rates.add_argument("--json", action="store_true", help="print figures for programs")
     for one in (enrol, rates):
-        one.add_argument("--profile", default=default_id(), metavar="ID", help="(%(default)s)")
-        one.add_argument("--engine", metavar="NAME", help=f"(the profile's, or {ENGINE})")
-    convert = verbs.add_parser("convert", help="make FunASR's CAM++ ready for use")
+        one.add_argument(
+            "--profile",
+            default=default_id(),
+            metavar="ID",
+            help="the profile whose speaker stage is taken (default: %(default)s)",
+        )
+        one.add_argument(
+            "--engine",
+            metavar="NAME",
+            help=f"a speaker stage instead of the profile's; where it has none: {ENGINE}",
+        )
+    convert = verb(verbs, "convert", "make FunASR's CAM++, which tells voices apart, ready for use")
     convert.add_argument(
         "source",
         nargs="?",
         metavar="SOURCE",
-        help="a folder with the weights, or a name of 'firstword models list' (campplus-zh-cn)",
+        help="a folder with the weights, or a name of 'firstword models list' (default:"
+        " campplus-zh-cn)",
     )
-    convert.add_argument("--out", type=Path, metavar="FOLDER", help="by default the model store")
+    convert.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for the result (default: the model store)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from agent.__main__ import run
+from agent.__main__ import COMMANDS, run
 
 ASKED = """
 import logging
@@ -68,3 +71,34 @@ def test_debug_may_stand_anywhere(
     monkeypatch.setenv("FIRSTWORD_STATE", str(tmp_path))
     words = ["memory", "list"]
     assert run([*words[:place], "--debug", *words[place:]]) == 0
+
+
+def verbs(command: str) -> Iterator[argparse.ArgumentParser]:
+    """Yield the parser of a command and those of its verbs."""
+    parser = argparse.ArgumentParser(command, description=COMMANDS[command])
+    importlib.import_module(f"agent.commands.{command}").add(parser)
+    waiting = [parser]
+    while waiting:
+        yield (one := waiting.pop())
+        for action in one._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                waiting += action.choices.values()
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "bench"])
+def test_help_explains_every_verb_and_argument_within_80_columns(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for verb in verbs(command):
+        assert verb.description, verb.prog
+        unsaid = [
+            action.dest
+            for action in verb._actions
+            if not isinstance(action, argparse._SubParsersAction)
+            and not re.match(r"\w", action.help or "")
+        ]
+        assert not unsaid, f"{verb.prog} does not say what these are: {unsaid}"
+        told = verb.format_help()
+        assert "None" not in told
+        assert max(map(len, told.splitlines())) <= 80, told
