@@ -42,23 +42,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
-    options = _parser(arguments).parse_args(arguments)
-    _log_as(debug=options.debug)
     try:
-        return int(importlib.import_module(f"agent.commands.{options.command}").run(options) or 0)
-    except KeyboardInterrupt:
+        return _run(arguments)
+    except KeyboardInterrupt:  # also in the second that importing may take
         return INTERRUPTED
+
+
+def _run(arguments: Sequence[str]) -> int:
+    debug = False
+    try:
+        options = _parser(arguments).parse_args(arguments)
+        debug = options.debug
+        _log_as(debug=debug)
+        return int(importlib.import_module(f"agent.commands.{options.command}").run(options) or 0)
     except BrokenPipeError:
         return _no_reader()
     except OSError as error:  # a full disk, a folder that may not be written
-        if options.debug:
+        if debug:
             raise
         place = f"{error.filename}: " if error.filename else ""
         print(f"firstword: {place}{error.strerror or error}.", file=sys.stderr)  # noqa: T201
         return BAD_INPUT
     except (FirstWordError, BaseExceptionGroup) as error:
         ours = the_one(error)
-        if ours is None or options.debug:
+        if ours is None or debug:
             raise
         print(f"firstword: {ours}", file=sys.stderr)  # noqa: T201
         return BAD_INPUT if isinstance(ours, UserError) else FAILED

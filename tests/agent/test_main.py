@@ -64,6 +64,40 @@ def test_what_a_verb_does_not_know_it_says_with_its_own_usage(
     assert told.endswith(f"firstword {verb}: error: unrecognized arguments: --prot 1\n")
 
 
+WHILE_LOADING = """
+import os, signal, sys
+from importlib.abc import MetaPathFinder
+
+class Import(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "{name}":
+            {happens}
+
+sys.meta_path.insert(0, Import())
+from agent.__main__ import main
+main({words})
+"""
+
+
+def loading(name: str, words: list[str], happens: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to which something happens when a module of it is imported."""
+    code = WHILE_LOADING.format(name=name, happens=happens, words=words)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_ctrl_c_while_a_command_is_being_loaded_ends_it_without_a_word() -> None:
+    ctrl_c = "os.kill(os.getpid(), signal.SIGINT)"
+    done = loading("agent.commands.serve", ["serve", "--profile", "bare"], ctrl_c)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_a_command_that_cannot_be_loaded_says_so_in_a_sentence() -> None:
+    missing = "raise ImportError('No module named numpy')"
+    done = loading("stages.asr.campp.tools", ["asr", "show", "model.onnx"], missing)
+    told = "firstword: The tool 'asr' cannot be used: No module named numpy.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
+
+
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_debug_may_stand_anywhere(
     place: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
