@@ -24,6 +24,7 @@ from agent.server import (
     Routes,
     ServeSettings,
     VoiceRoutes,
+    check_input,
     end_with_input,
     serve,
     until_signal,
@@ -88,6 +89,8 @@ def run(options: argparse.Namespace) -> int:
     ice = ice_settings(options)
     settings = serve_settings(options, ice)
     settings.check()
+    if options.until_eof:
+        check_input()
     mqtt.settings(options)
     profile = load(options.profile)
     models.bring_missing(ModelStore(), models_of(profile), Console(stderr=True))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,18 @@ def test_a_wrong_argument_is_one_sentence(
     said = capsys.readouterr().err
     assert sentence in said
     assert said.count("\n") == 1
+
+
+def test_until_eof_needs_an_input_that_can_be_waited_for() -> None:
+    asked = [sys.executable, "-m", "agent", "serve", "--profile", "bare", "--until-eof"]
+    done = subprocess.run(
+        asked, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (BAD_INPUT, "")
+    assert done.stderr == (
+        "firstword: --until-eof waits for the end of standard input, which must be a pipe or a"
+        " terminal for that.\n"
+    )
 
 
 def test_the_credential_of_turn_comes_from_the_environment_and_is_not_shown(
