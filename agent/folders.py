@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from errno import ENOTDIR
 from pathlib import Path
+
+from agent.errors import NotPossible
 
 
 def make_folder(folder: Path, mode: int = 0o777) -> None:
@@ -18,3 +21,19 @@ def make_folder(folder: Path, mode: int = 0o777) -> None:
         folder.mkdir(mode, parents=True, exist_ok=True)
     except FileExistsError as error:
         raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(folder)) from error
+
+
+def make_writable(folder: Path) -> None:
+    """Make the folder that ``--out`` names, and see that something can be written to it.
+
+    Raises:
+        NotPossible: it cannot.
+    """
+    try:
+        make_folder(folder)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise NotPossible(
+            f"Nothing can be written to {folder}: {error.strerror}; choose another with --out."
+        ) from error

@@ -108,8 +108,10 @@ async def test_a_busy_agent_says_when_to_come_back(beep: Path) -> None:
 
 
 async def test_nobody_at_the_url_is_a_sentence(beep: Path) -> None:
-    with pytest.raises(NotPossible, match=r"There is no FirstWord agent at http://127\.0\.0\.1:9"):
-        await place("http://127.0.0.1:9", [beep])
+    for url in ("http://127.0.0.1:9", "http://localhost:9"):
+        with pytest.raises(NotPossible) as caught:
+            await place(url, [beep])
+        assert str(caught.value) == f"There is no FirstWord agent at {url}: Connection refused."
 
 
 async def test_a_server_of_something_else_is_a_sentence(beep: Path) -> None:
