@@ -297,6 +297,8 @@ def read(
         NotPossible: the database that is named is not there, or cannot be read.
     """
     named, path = path is not None, path or default_path()
+    if path.is_dir():
+        raise NotPossible(f"{path} is a folder, and no store of turns.")
     if not path.exists():
         if named:
             raise NotPossible(f"There is no store of turns at {path}.")
@@ -312,8 +314,25 @@ def read(
     try:
         rows = _select(path, query, [*(value for _, value in chosen), limit])
         return [TurnRecord.from_dict(json.loads(row)) for row in reversed(rows)]
-    except (sqlite3.Error, ValueError, ValidationError) as error:
-        raise NotPossible(f"The turns in {path} cannot be read: {error}.") from error
+    except (sqlite3.Error, ValueError, RecursionError) as error:
+        raise NotPossible(f"The turns in {path} cannot be read: {unreadable(error)}.") from error
+
+
+def unreadable(error: Exception) -> str:
+    """Return why records cannot be read, in the middle of a sentence."""
+    match error:
+        case ValidationError():
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            return f"in a record, {place!r} is wrong: {first['msg']}"
+        case RecursionError():
+            return "it is nested too deeply"
+        case UnicodeDecodeError():
+            return "it is neither JSON nor a store of turns"
+        case json.JSONDecodeError():
+            return f"it is no JSON, line {error.lineno}: {error.msg}"
+        case _:
+            return str(getattr(error, "strerror", None) or error)
 
 
 def _select(path: Path, query: str, values: list[object]) -> list[str]:

@@ -61,9 +61,8 @@ class Budget(BaseModel):
         """
         try:
             budget = cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise NotPossible(f"The budget {path} cannot be read: {reason}.") from error
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+            raise NotPossible(f"The budget {path} cannot be read: {_unreadable(error)}.") from error
         except ValidationError as error:
             raise NotPossible(f"The budget {path}: {_wrong(error)}.") from error
         for name in budget.stages:
@@ -109,6 +108,21 @@ class Budget(BaseModel):
             elif figures.failed > self.failed:
                 turns = "1 turn" if figures.failed == 1 else f"{figures.failed} turns"
                 yield f"{turns} failed, over the budget of {self.failed}."
+
+
+def _unreadable(error: Exception) -> str:
+    """Return why a file cannot be read, in the middle of a sentence."""
+    match error:
+        case UnicodeDecodeError():
+            return "it is not UTF-8 text"
+        case RecursionError():
+            return "it is nested too deeply"
+        case yaml.MarkedYAMLError(problem_mark=yaml.Mark() as mark):
+            return f"line {mark.line + 1}: {error.problem}"
+        case yaml.reader.ReaderError():
+            return "a control character stands in it"
+        case _:
+            return str(getattr(error, "strerror", None) or error)
 
 
 def _wrong(error: ValidationError) -> str:

@@ -89,6 +89,22 @@ def test_where_nothing_was_kept_there_is_nothing_to_read(
         read(path)  # who names one expects it there
 
 
+def test_a_folder_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(NotPossible, match=f"^{tmp_path} is a folder, and no store of turns.$"):
+        read(tmp_path)
+
+
+async def test_a_record_that_was_spoilt_is_told_in_one_sentence(path: Path) -> None:
+    async with open_traces(path) as traces:
+        traces.put(record())
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE turns SET record = json_set(record, '$.turn', 'first')")
+    with pytest.raises(NotPossible) as caught:
+        read(path)
+    assert str(caught.value).startswith(f"The turns in {path} cannot be read: in a record, 'turn'")
+    assert "\n" not in str(caught.value)
+
+
 async def test_two_agents_share_one_store(path: Path) -> None:
     async with open_traces(path) as one, open_traces(path) as other:
         one.put(record(1, "c1"))
