@@ -131,7 +131,8 @@ def bring(store: ModelStore, names: Sequence[str], out: Console) -> None:
             bars.update(tasks[name], completed=done, total=total)
 
         anyio.run(store.pull, names, show)
-    out.print(f"{len(names)} models are ready in {store.root}", soft_wrap=True)
+    count = "1 model is" if len(names) == 1 else f"{len(names)} models are"
+    out.print(f"{count} ready in {store.root}", soft_wrap=True)
 
 
 def _bar(bars: Progress, model: Model) -> TaskID:

@@ -19,7 +19,7 @@ from agent.errors import NotPossible
 from agent.prints import spoken
 from agent.profile import default_id, load
 from agent.recordings import recording
-from agent.speakers import Clip, SpeakerBook, print_of
+from agent.speakers import Clip, SpeakerBook, check_name, print_of
 from agent.tools import tool
 from stages import registry
 from stages.contracts import Speaker
@@ -110,6 +110,7 @@ async def _stage(options: argparse.Namespace) -> AbstractAsyncContextManager[Spe
 
 
 async def _enrol(options: argparse.Namespace, out: Console) -> int:
+    check_name(options.name)
     clips = [Clip(file.name, recording(file)) for file in options.files]
     async with await _stage(options) as stage:
         made = await print_of(stage, options.name, clips)
@@ -167,9 +168,6 @@ async def _calibrate(options: argparse.Namespace, out: Console) -> int:
 
 def _say(scores: Scores, threshold: float, options: argparse.Namespace, out: Console) -> None:
     eer, suggested = scores.meeting()
-    if options.picture:
-        title = f"Likeness of pairs in {options.trials.name}"
-        options.picture.write_text(picture(scores, suggested, title), encoding="utf-8")
     if options.json:
         figures = {
             "same": len(scores.same),
@@ -181,14 +179,17 @@ def _say(scores: Scores, threshold: float, options: argparse.Namespace, out: Con
             "at": threshold,
         }
         out.print_json(json.dumps(figures))
-        return
-    out.print(f"{len(scores.same)} pairs of one voice, {len(scores.other)} of two")
-    out.print(f"equal error rate {eer:.1%}; suggested threshold {suggested:.3f}")
-    for name, at in (("suggested", suggested), ("present", threshold)):
-        out.print(
-            f"at the {name} threshold {at:.3f}: false accepts (FAR) {scores.far(at):.1%},"
-            f" false rejects (FRR) {scores.frr(at):.1%}"
-        )
+    else:
+        out.print(f"{len(scores.same)} pairs of one voice, {len(scores.other)} of two")
+        out.print(f"equal error rate {eer:.1%}; suggested threshold {suggested:.3f}")
+        for name, at in (("suggested", suggested), ("present", threshold)):
+            out.print(
+                f"at the {name} threshold {at:.3f}: false accepts (FAR) {scores.far(at):.1%},"
+                f" false rejects (FRR) {scores.frr(at):.1%}"
+            )
+    if options.picture:  # last: the figures are there, whatever becomes of it
+        title = f"Likeness of pairs in {options.trials.name}"
+        options.picture.write_text(picture(scores, suggested, title), encoding="utf-8")
 
 
 def _trials(file: Path) -> list[tuple[Path, Path, bool]]:
@@ -196,12 +197,14 @@ def _trials(file: Path) -> list[tuple[Path, Path, bool]]:
         lines = file.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise NotPossible(f"{file} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise NotPossible(f"{file} is not UTF-8 text.") from error
     trials = []
     for number, line in enumerate(lines, 1):
         try:
             said = json.loads(line)
             a, b, same = str(said["a"]), str(said["b"]), bool(said["same"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise NotPossible(
                 f'{file}:{number}: a trial is like {{"a": FILE, "b": FILE, "same": 1}}.'
             ) from error
