@@ -14,6 +14,7 @@ from typing import Any
 # recogniser and the voice for the same cores (feature extraction measured 33 ms against 5 ms).
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from agent.commands.said import drop_output
 from stages.errors import FirstWordError, UserError, the_one
 
 COMMANDS = {
@@ -37,7 +38,19 @@ BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 done, 2 something to put right, 1 a failure of ours."""
+    _open_streams()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _open_streams() -> None:
+    """Give streams that were closed before we began to /dev/null, and not to what is opened next.
+
+    That might be a socket, which would then be printed to.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -83,7 +96,7 @@ def _log_as(*, debug: bool) -> None:
 
 def _no_reader() -> int:
     """End quietly: who read our output has gone, as ``head`` does once it has enough."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the exit complains
+    drop_output()
     return FAILED
 
 

@@ -9,6 +9,7 @@ import signal
 import anyio
 from pydantic import SecretStr
 
+from agent.commands.said import say
 from agent.errors import NotPossible
 from agent.mqtt.settings import VARIABLES
 from agent.server.contract import is_loopback
@@ -55,5 +56,5 @@ async def _serve(host: str, port: int, user: str | None, password: str | None) -
     secret = SecretStr(password) if password else None
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with open_broker(host, port, user, secret):
-            print(f"The broker answers at mqtt://{host}:{port} (Ctrl-C stops it)", flush=True)  # noqa: T201
+            say(f"The broker answers at mqtt://{host}:{port} (Ctrl-C stops it)")
             await anext(signals)

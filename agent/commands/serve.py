@@ -12,6 +12,7 @@ from pydantic import SecretStr, ValidationError
 from rich.console import Console
 
 from agent.commands import models, mqtt
+from agent.commands.said import say
 from agent.engines import models_of
 from agent.enrolment import Enrolment
 from agent.errors import NotPossible
@@ -185,4 +186,4 @@ def _report(conditions: dict[str, str]) -> str:
 
 
 def _say(address: str) -> None:
-    print(f"FirstWord answers at {address} (Ctrl-C stops it)", flush=True)  # noqa: T201
+    say(f"FirstWord answers at {address} (Ctrl-C stops it)")

@@ -64,6 +64,20 @@ def test_what_a_verb_does_not_know_it_says_with_its_own_usage(
     assert told.endswith(f"firstword {verb}: error: unrecognized arguments: --prot 1\n")
 
 
+@pytest.mark.parametrize("stream", [0, 1, 2])
+def test_a_stream_that_was_closed_before_is_no_traceback(stream: int, tmp_path: Path) -> None:
+    closed = f"exec {sys.executable} -m agent turns --json {stream}>&-"
+    done = subprocess.run(
+        ["sh", "-c", closed],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"FIRSTWORD_STATE": str(tmp_path)},
+    )
+    told = "" if stream == 1 else "[]\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, told, "")
+
+
 WHILE_LOADING = """
 import os, signal, sys
 from importlib.abc import MetaPathFinder
