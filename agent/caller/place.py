@@ -33,6 +33,8 @@ PING_EVERY = 1.0
 CONNECT_WITHIN = 10.0
 RECORD_WITHIN = 2.0
 """Seconds after a reply within which its timeline should have come."""
+KEEP_WITHIN = 5.0
+"""Seconds that keeping a call may take which was broken off."""
 LONGEST_TURN = 300.0
 SILENT = 1e-4
 """Peak (full scale is 1) below which a recording holds nothing: -80 dB."""
@@ -63,7 +65,7 @@ async def place(  # noqa: PLR0913 - what a call can be told is many things
     manners: Manners | None = None,
     speech: Mapping[Path, tuple[float, float]] | None = None,
 ) -> CallResult:
-    """Call an agent and speak to it. Cancelling hangs up.
+    """Call an agent and speak to it. Cancelling hangs up; what there is then is kept in ``out``.
 
     Args:
         url: where the agent serves its page.
@@ -88,7 +90,14 @@ async def place(  # noqa: PLR0913 - what a call can be told is many things
         connect_ms, call = await caller.connect(url, profile, token)
         known = speech or {}
         said = [Utterance(f, s, known.get(f)) for f, s in zip(files, sounds, strict=True)]
-        await caller.talk(said)
+        try:
+            await caller.talk(said)
+        except anyio.get_cancelled_exc_class():
+            if out is not None:
+                with anyio.move_on_after(KEEP_WITHIN, shield=True):
+                    caller.break_off()
+                    await caller.result(url, call, connect_ms, out)
+            raise
     finally:
         await caller.peer.close()
     return await caller.result(url, call, connect_ms, out)
@@ -146,6 +155,11 @@ class _Caller:
                     break
             self.peer.send(HangUp())
             tasks.cancel_scope.cancel()
+
+    def break_off(self) -> None:
+        """Note that the latest recording has no answer yet, and will have none."""
+        if self._follow.spoken and not self._answered():
+            self._fail(self._follow.spoken[-1], "broken off")
 
     # --- what goes on beside ---
 
