@@ -6,9 +6,11 @@ import argparse
 import importlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, NoReturn
 
 # Before numpy is imported anywhere: one thread a matrix product. Its helpers would fight the
 # recogniser and the voice for the same cores (feature extraction measured 33 ms against 5 ms).
@@ -39,7 +41,22 @@ BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 done, 2 something to put right, 1 a failure of ours."""
     _open_streams()
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    try:
+        code = run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:  # another, on the way out
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        _leave_at_once(code)
+    sys.exit(code)
+
+
+def _leave_at_once(code: int) -> NoReturn:
+    """Exit without waiting for threads: after a second Ctrl-C nobody ends those of anyio."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code)
 
 
 def _open_streams() -> None:

@@ -96,12 +96,20 @@ main({words})
 def loading(name: str, words: list[str], happens: str) -> subprocess.CompletedProcess[str]:
     """Run a command to which something happens when a module of it is imported."""
     code = WHILE_LOADING.format(name=name, happens=happens, words=words)
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=10
+    )
 
 
 def test_ctrl_c_while_a_command_is_being_loaded_ends_it_without_a_word() -> None:
     ctrl_c = "os.kill(os.getpid(), signal.SIGINT)"
     done = loading("agent.commands.serve", ["serve", "--profile", "bare"], ctrl_c)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_ctrl_c_does_not_wait_for_a_thread_that_waits_for_ever() -> None:
+    waits = "import threading; threading.Thread(target=threading.Event().wait).start()"
+    done = loading("agent.commands.turns", ["turns"], f"{waits}; os.kill(os.getpid(), 2)")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
