@@ -297,9 +297,7 @@ def read(
         NotPossible: the database that is named is not there, or cannot be read.
     """
     named, path = path is not None, path or default_path()
-    if path.is_dir():
-        raise NotPossible(f"{path} is a folder, and no store of turns.")
-    if not path.exists():
+    if not _there(path):
         if named:
             raise NotPossible(f"There is no store of turns at {path}.")
         return []
@@ -333,6 +331,15 @@ def unreadable(error: Exception) -> str:
             return f"it is no JSON, line {error.lineno}: {error.msg}"
         case _:
             return str(getattr(error, "strerror", None) or error)
+
+
+def _there(path: Path) -> bool:
+    try:
+        if path.is_dir():
+            raise NotPossible(f"{path} is a folder, and no store of turns.")
+        return path.exists()
+    except OSError as error:  # its folder may not be looked into
+        raise NotPossible(f"The turns in {path} cannot be read: {error.strerror}.") from error
 
 
 def _select(path: Path, query: str, values: list[object]) -> list[str]:

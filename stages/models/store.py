@@ -333,6 +333,8 @@ def _reason(error: Exception, silence: float) -> str:
         case FileExistsError() | NotADirectoryError() if file := _in_the_way(error.filename or ""):
             where = "move it away, or set FIRSTWORD_MODELS"
             return f"{file} is a file, and should be a folder; {where}"
+        case OSError(filename=str() as file, strerror=str() as reason):
+            return f"{file}: {reason}"
         case _:
             return str(error)
 

@@ -89,6 +89,12 @@ def test_where_nothing_was_kept_there_is_nothing_to_read(
         read(path)  # who names one expects it there
 
 
+def test_a_store_that_may_not_be_looked_at_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / ("long" * 100) / "turns.sqlite"
+    with pytest.raises(NotPossible, match=f"{path} cannot be read: File name too long.$"):
+        read(path)
+
+
 def test_a_folder_is_no_store(tmp_path: Path) -> None:
     with pytest.raises(NotPossible, match=f"^{tmp_path} is a folder, and no store of turns.$"):
         read(tmp_path)
