@@ -234,6 +234,8 @@ class _Turns:
 def _outcome(record: TurnRecord) -> str:
     if record.error is not None:
         return "failed"
+    if record.line_ended:
+        return "line_ended"
     return "interrupted" if record.interrupted else "answered"
 
 

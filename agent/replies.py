@@ -202,6 +202,7 @@ class Replies:
             self.playout.cut(number)
             entry.scope.cancel()
             if entry.released and not entry.over:
+                entry.timeline.line_ended = True
                 self._finish(entry, interrupted=True)
             elif not entry.over:
                 del self._entries[number]

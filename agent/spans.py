@@ -107,6 +107,7 @@ def _attributes(record: TurnRecord) -> dict[str, Any]:
         "firstword.reply": record.reply,
         "firstword.profile": record.profile,
         "firstword.interrupted": record.interrupted,
+        "firstword.line_ended": record.line_ended,
         "firstword.fallbacks": len(record.fallbacks),
         "firstword.residual_ms": record.residual_ms,
     }

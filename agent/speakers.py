@@ -39,6 +39,19 @@ MOST = 100
 MOST_CLIPS = 20
 
 
+def check_name(name: str) -> None:
+    """See that a person can be known by a name.
+
+    Raises:
+        NotPossible: it is too long, or has characters that would be in the way.
+    """
+    if not NAME.fullmatch(name) or name != name.strip():
+        raise NotPossible(
+            f"{name!r} cannot be a name: up to 60 characters in one line, without slashes, and no"
+            " spaces at its ends."
+        )
+
+
 class UnreadableBook(NotPossible):
     """The prints cannot be decrypted: they were changed, or the key was."""
 
@@ -95,11 +108,7 @@ class SpeakerBook:
         Raises:
             NotPossible: a name that cannot be, no room, a file that cannot be written.
         """
-        if not NAME.fullmatch(print_.name) or print_.name != print_.name.strip():
-            raise NotPossible(
-                f"{print_.name!r} cannot be a name: up to 60 characters in one line, without"
-                " slashes, and no spaces at its ends."
-            )
+        check_name(print_.name)
         kept = [one for one in self.read() if (one.name, one.model) != (print_.name, print_.model)]
         if len(kept) >= MOST:
             raise NotPossible(f"{MOST} voices are known already; forget one first.")

@@ -123,7 +123,7 @@ class TurnRecord:
     user_text: str
     reply_text: str
     heard_text: str  # what the caller heard of the reply
-    interrupted: bool
+    interrupted: bool  # the reply was cut off, by the caller's word or by the end of the line
     error: str | None  # a sentence
     fallbacks: tuple[str, ...]  # sentences
     marks: dict[str, float]  # ms after the beginning of the turn, see ``measured_from``
@@ -139,9 +139,11 @@ class TurnRecord:
     hidden: dict[str, float]  # span name to ms of its work that the endpoint's wait hid
     barge_in_ms: float | None  # first sample of the interruption to silence in the ear
     tools: tuple[ToolUse, ...] = ()
-    interrupted_after_ms: float | None = None
-    """The interruption's first sample after ``speech_end``; none: not spoken, or not told."""
+    interrupted_after_ms: float | None = None  # its first sample; none: not spoken, or not told
     event_loop: Lateness | None = None  # until the reply was heard; none: nobody watched it
+    line_ended: bool = False
+    """The line's end cut the reply off (the caller hung up or was lost, or the server stopped),
+    and not the caller's word. Of replies before this was kept nobody knows; it is false there."""
 
     @property
     def cut_in(self) -> bool:
@@ -188,6 +190,7 @@ class Timeline:
     reply_text: str = ""
     heard_text: str = ""
     interrupted: bool = False
+    line_ended: bool = False
     error: str | None = None
     fallbacks: list[str] = field(default_factory=list)
     tools: list[ToolUse] = field(default_factory=list)
@@ -199,7 +202,7 @@ class Timeline:
     _tries: int = 0
     _hit: bool = False
     _wasted: int = 0
-    _barge_in: tuple[float, float] | None = None
+    _barge_in_ms: float | None = None
     _interruption: float | None = None
 
     def mark(self, name: Mark, at: float) -> None:
@@ -248,7 +251,8 @@ class Timeline:
 
         That may be before: in a pause of the reply, or if another sound had held it already.
         """
-        self._barge_in = self._barge_in or (speech_start, max(speech_start, silent))
+        if self._barge_in_ms is None:
+            self._barge_in_ms = milliseconds(max(0.0, silent - speech_start))
 
     def interruption(self, speech_start: float) -> None:
         """Say when the speech that ended the reply began, in seconds, as we heard it here."""
@@ -288,10 +292,11 @@ class Timeline:
             vad_error_ms=self._vad_error(),
             speculation=self._speculation(hidden),
             hidden=hidden,
-            barge_in_ms=_between(self._barge_in),
+            barge_in_ms=self._barge_in_ms,
             tools=tuple(self.tools),
             interrupted_after_ms=self._interrupted_after(origin, begins),
             event_loop=self._lateness(origin),
+            line_ended=self.line_ended,
         )
 
     def _origin(self) -> tuple[float, Mark | None]:
@@ -383,10 +388,6 @@ def _walk(after: Mapping[Mark, float], begins: Mark | None) -> list[tuple[str, f
             spans.append((span, _round(max(0.0, after[name] - reached))))
             reached = max(reached, after[name])
     return spans
-
-
-def _between(pair: tuple[float, float] | None) -> float | None:
-    return None if pair is None else milliseconds(pair[1] - pair[0])
 
 
 def milliseconds(seconds: float) -> float:

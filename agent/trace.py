@@ -1,7 +1,8 @@
 """Keeps the records of turns in SQLite, without ever holding up a call.
 
 A record is handed over without waiting; one worker thread writes. A database that is locked,
-broken or on a full disk costs its records and one warning, never a call.
+broken or on a full disk costs its records and one warning, at the start if it is so then, and
+never a call.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from datetime import datetime
 from functools import partial
@@ -23,6 +24,7 @@ from platformdirs import user_state_path
 from pydantic import ValidationError
 
 from agent.errors import NotPossible
+from agent.folders import make_folder
 from agent.timeline import TurnRecord
 from stages.threads import Workers
 
@@ -34,6 +36,9 @@ KEPT = 100_000
 
 BUSY_MS = 1_000
 """How long a write waits for another process that holds the database."""
+
+OPENING_S = 2.0
+"""How long the start waits to hear whether the disk takes turns."""
 
 CLOSING_S = 3.0
 """How long the last records may take at the end."""
@@ -59,6 +64,11 @@ _MIGRATIONS = (
     ),
 )
 """The statements that lead to each version; ``PRAGMA user_version`` counts those that were run."""
+
+_NOT_KEPT = (
+    "Turns are not kept: %s: %s. Calls go on, and each turn tries again;"
+    " FIRSTWORD_STATE names another folder."
+)
 
 _log = logging.getLogger(__name__)
 
@@ -103,15 +113,20 @@ class Traces:
 async def open_traces(path: Path | None = None) -> AsyncIterator[Traces]:
     """Open the store; at the end, what waits is written within ``CLOSING_S``.
 
+    Where it cannot be opened, that is logged before the block begins, and the block goes on.
+
     Args:
         path: the database; none: ``default_path()``. It need not exist.
     """
     sink, source = anyio.create_memory_object_stream[TurnRecord](WAITING)
     traces, book = Traces(sink), _Book(path or default_path())
     writing = anyio.CancelScope(shield=True)  # a cancelled server still keeps its last turns
+    opened = anyio.Event()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_write, writing, source, book, traces)
+        tasks.start_soon(_write, writing, source, book, traces, opened)
         try:
+            with anyio.move_on_after(OPENING_S):
+                await opened.wait()
             yield traces
         finally:
             sink.close()
@@ -123,21 +138,38 @@ async def _write(
     source: MemoryObjectReceiveStream[TurnRecord],
     book: _Book,
     traces: Traces,
+    opened: anyio.Event,
 ) -> None:
     """Write records until there are no more; cancelling loses those that wait."""
     worker, warned = Workers(1), False
+
+    async def done(work: Callable[[], None]) -> bool:
+        nonlocal warned
+        try:
+            await worker.run(work)
+        except (sqlite3.Error, OSError) as error:
+            if not warned:
+                _log.warning(_NOT_KEPT, *_trouble(book.path, error))
+            warned = True
+            return False
+        return True
+
     with scope:
         async with source:
+            await done(book.open)
+            opened.set()
             async for record in source:
                 batch = [record, *_waiting(source)]
-                try:
-                    await worker.run(partial(book.write, batch))
-                except (sqlite3.Error, OSError) as error:
+                if not await done(partial(book.write, batch)):
                     traces.lost += len(batch)
-                    if not warned:
-                        _log.warning("Turns are not kept: %s: %s. Calls go on.", book.path, error)
-                    warned = True
             await worker.run(book.close)
+
+
+def _trouble(path: Path, error: sqlite3.Error | OSError) -> tuple[Path | str, object]:
+    """Return which place does not take turns, and why not."""
+    if isinstance(error, OSError):
+        return error.filename or path, error.strerror or error
+    return path, error
 
 
 def _waiting(source: MemoryObjectReceiveStream[TurnRecord]) -> list[TurnRecord]:
@@ -151,19 +183,22 @@ def _waiting(source: MemoryObjectReceiveStream[TurnRecord]) -> list[TurnRecord]:
 
 
 class _Book:
-    """The database, used by one thread at a time; opened by the first write."""
+    """The database, used by one thread at a time; what is not open is opened by a write."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._database: sqlite3.Connection | None = None
 
+    def open(self) -> None:
+        """Open the file, and make it where there is none."""
+        self._opened()
+
     def write(self, batch: list[TurnRecord]) -> None:
         """Write records in one transaction; after a failure the next write opens it anew."""
         try:
-            if self._database is None:
-                self._database = _open(self.path)
-            with _transaction(self._database):
-                self._database.executemany(
+            database = self._opened()
+            with _transaction(database):
+                database.executemany(
                     "INSERT OR REPLACE INTO turns"
                     " (call, turn, reply, profile, at, first_response_ms, record)"
                     " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -172,6 +207,11 @@ class _Book:
         except BaseException:
             self.close()
             raise
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._database is None:
+            self._database = _open(self.path)
+        return self._database
 
     def close(self) -> None:
         """Let go of the file."""
@@ -195,7 +235,7 @@ def _seconds(label: str) -> float:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     database = sqlite3.connect(
         path, timeout=BUSY_MS / 1000, check_same_thread=False, isolation_level=None
     )
@@ -257,7 +297,7 @@ def read(
         NotPossible: the database that is named is not there, or cannot be read.
     """
     named, path = path is not None, path or default_path()
-    if not path.exists():
+    if not _there(path):
         if named:
             raise NotPossible(f"There is no store of turns at {path}.")
         return []
@@ -272,8 +312,34 @@ def read(
     try:
         rows = _select(path, query, [*(value for _, value in chosen), limit])
         return [TurnRecord.from_dict(json.loads(row)) for row in reversed(rows)]
-    except (sqlite3.Error, ValueError, ValidationError) as error:
-        raise NotPossible(f"The turns in {path} cannot be read: {error}.") from error
+    except (sqlite3.Error, ValueError, RecursionError) as error:
+        raise NotPossible(f"The turns in {path} cannot be read: {unreadable(error)}.") from error
+
+
+def unreadable(error: Exception) -> str:
+    """Return why records cannot be read, in the middle of a sentence."""
+    match error:
+        case ValidationError():
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(map(str, first["loc"]))
+            return f"in a record, {place!r} is wrong: {first['msg']}"
+        case RecursionError():
+            return "it is nested too deeply"
+        case UnicodeDecodeError():
+            return "it is neither JSON nor a store of turns"
+        case json.JSONDecodeError():
+            return f"it is no JSON, line {error.lineno}: {error.msg}"
+        case _:
+            return str(getattr(error, "strerror", None) or error)
+
+
+def _there(path: Path) -> bool:
+    try:
+        if path.is_dir():
+            raise NotPossible(f"{path} is a folder, and no store of turns.")
+        return path.exists()
+    except OSError as error:  # its folder may not be looked into
+        raise NotPossible(f"The turns in {path} cannot be read: {error.strerror}.") from error
 
 
 def _select(path: Path, query: str, values: list[object]) -> list[str]:

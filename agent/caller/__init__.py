@@ -14,7 +14,7 @@ It is a real WebRTC peer that speaks the page's protocol. How exact it is:
 
 from __future__ import annotations
 
-from agent.caller.place import Manners, place
+from agent.caller.place import Manners, place, recording
 from agent.caller.result import CallResult, Exactness, TurnResult
 
-__all__ = ["CallResult", "Exactness", "Manners", "TurnResult", "place"]
+__all__ = ["CallResult", "Exactness", "Manners", "TurnResult", "place", "recording"]

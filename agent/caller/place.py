@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
-import tempfile
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from agent.caller.mic import Mic, Utterance
 from agent.caller.result import CallResult, Exactness
 from agent.caller.sum_up import turn_result
 from agent.errors import NotPossible
+from agent.folders import make_writable
 from agent.line import FRAME, PLAYOUT_RATE
 from agent.messages import HangUp, Ping, ToPage
 from agent.webrtc import sound
@@ -31,6 +33,8 @@ PING_EVERY = 1.0
 CONNECT_WITHIN = 10.0
 RECORD_WITHIN = 2.0
 """Seconds after a reply within which its timeline should have come."""
+KEEP_WITHIN = 5.0
+"""Seconds that keeping a call may take which was broken off."""
 LONGEST_TURN = 300.0
 SILENT = 1e-4
 """Peak (full scale is 1) below which a recording holds nothing: -80 dB."""
@@ -61,7 +65,7 @@ async def place(  # noqa: PLR0913 - what a call can be told is many things
     manners: Manners | None = None,
     speech: Mapping[Path, tuple[float, float]] | None = None,
 ) -> CallResult:
-    """Call an agent and speak to it. Cancelling hangs up.
+    """Call an agent and speak to it. Cancelling hangs up; what there is then is kept in ``out``.
 
     Args:
         url: where the agent serves its page.
@@ -78,36 +82,37 @@ async def place(  # noqa: PLR0913 - what a call can be told is many things
         NotPossible: a recording cannot be read or is silent, ``out`` cannot be written, nobody
             answers at the URL, the agent refuses the call, or no connection comes about.
     """
-    sounds = [await to_thread.run_sync(_recording, file) for file in files]
+    sounds = [await to_thread.run_sync(recording, file) for file in files]
     if out is not None:
-        await to_thread.run_sync(_writable, out)  # now: a call that cannot be kept is lost
+        await to_thread.run_sync(make_writable, out)  # now: a call that cannot be kept is lost
     caller = _Caller(on_message, manners or Manners())
     try:
         connect_ms, call = await caller.connect(url, profile, token)
         known = speech or {}
         said = [Utterance(f, s, known.get(f)) for f, s in zip(files, sounds, strict=True)]
-        await caller.talk(said)
+        try:
+            await caller.talk(said)
+        except anyio.get_cancelled_exc_class():
+            if out is not None:
+                with anyio.move_on_after(KEEP_WITHIN, shield=True):
+                    caller.break_off()
+                    await caller.result(url, call, connect_ms, out)
+            raise
     finally:
         await caller.peer.close()
     return await caller.result(url, call, connect_ms, out)
 
 
-def _recording(file: Path) -> Samples:
+def recording(file: Path) -> Samples:
+    """Return what a caller can say, as mono samples at ``PLAYOUT_RATE``. It blocks.
+
+    Raises:
+        NotPossible: it cannot be read, or is silent.
+    """
     samples = sound.read(file, PLAYOUT_RATE)
     if float(np.abs(samples).max(initial=0.0)) < SILENT:
         raise NotPossible(f"{file} is silent from end to end; an agent would wait for words.")
     return samples
-
-
-def _writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise NotPossible(
-            f"Nothing can be written to {folder}: {error.strerror}; choose another with --out."
-        ) from error
 
 
 class _Caller:
@@ -150,6 +155,11 @@ class _Caller:
                     break
             self.peer.send(HangUp())
             tasks.cancel_scope.cancel()
+
+    def break_off(self) -> None:
+        """Note that the latest recording has no answer yet, and will have none."""
+        if self._follow.spoken and not self._answered():
+            self._fail(self._follow.spoken[-1], "broken off")
 
     # --- what goes on beside ---
 
@@ -304,11 +314,17 @@ async def _ask(url: str, token: str | None, offer: dict[str, str | None]) -> dic
             f"There is no FirstWord agent at {url}: something else answers there."
         ) from error
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-        cause = getattr(error, "os_error", None)
-        reason = (cause and cause.strerror) or str(error) or "no answer in time"
-        raise NotPossible(f"There is no FirstWord agent at {url}: {reason}.") from error
+        raise NotPossible(f"There is no FirstWord agent at {url}: {_why(error)}.") from error
     if status == 201 and isinstance(body, dict) and isinstance(body.get("sdp"), str):
         return body
     told = body.get("error") if isinstance(body, dict) else None
     again = f" (try again in {wait} s)" if wait else ""
     raise NotPossible(f"{url} refused the call with {status}: {told or 'no reason given'}{again}")
+
+
+def _why(error: Exception) -> str:
+    """Return why there was no answer; asyncio says an address where the system has a reason."""
+    cause = getattr(error, "os_error", None)
+    if cause is not None and cause.errno in errno.errorcode:
+        return os.strerror(cause.errno)
+    return (cause and cause.strerror) or str(error) or "no answer in time"

@@ -9,6 +9,7 @@ import signal
 import anyio
 from pydantic import SecretStr
 
+from agent.commands.said import say
 from agent.errors import NotPossible
 from agent.mqtt.settings import VARIABLES
 from agent.server.contract import is_loopback
@@ -16,11 +17,18 @@ from agent.server.contract import is_loopback
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=1883, help="port (%(default)s)")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: %(default)s, this machine alone)",
+    )
+    parser.add_argument(
+        "--port", type=int, default=1883, help="port to listen on (default: %(default)s)"
+    )
     parser.epilog = (
-        f"Set {' and '.join(VARIABLES)} to let in only who knows them; beyond this machine they"
-        " must be set. It speaks no TLS and keeps nothing on disk: mosquitto does both."
+        f"Set {' and '.join(VARIABLES)} to let in only who knows them; to listen beyond this"
+        " machine they must be set. It speaks no TLS and keeps nothing on disk: mosquitto does"
+        " both."
     )
 
 
@@ -48,5 +56,5 @@ async def _serve(host: str, port: int, user: str | None, password: str | None) -
     secret = SecretStr(password) if password else None
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with open_broker(host, port, user, secret):
-            print(f"The broker answers at mqtt://{host}:{port} (Ctrl-C stops it)", flush=True)  # noqa: T201
+            say(f"The broker answers at mqtt://{host}:{port} (Ctrl-C stops it)")
             await anext(signals)

@@ -26,7 +26,7 @@ FAILED = 1
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    parser.add_argument("url", metavar="URL", help="where the agent serves its page")
+    parser.add_argument("url", metavar="URL", help="the page of the agent, as serve prints it")
     parser.add_argument(
         "--say",
         nargs="+",
@@ -35,14 +35,18 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="recordings (wav, flac, ogg, mp3 …), one a turn",
     )
-    parser.add_argument("--profile", help="who is called (default: who answers there)")
-    parser.add_argument("--token", help="what the agent asks for (or set FIRSTWORD_TOKEN)")
-    parser.add_argument("--out", type=Path, help="folder for call.wav and call.json")
+    parser.add_argument(
+        "--profile", metavar="ID", help="the character to call (default: the agent's own choice)"
+    )
+    parser.add_argument(
+        "--token", help="the agent's secret, if it has one; better in the variable FIRSTWORD_TOKEN"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for call.wav and call.json")
     parser.add_argument(
         "--barge-in",
         type=float,
         metavar="MS",
-        help="say the next recording this long after a reply becomes audible",
+        help="interrupt: say the next recording so many ms after a reply becomes audible",
     )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

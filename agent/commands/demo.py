@@ -16,10 +16,11 @@ import anyio
 import numpy as np
 from rich.console import Console
 
+from agent.caller import recording
 from agent.commands import call as call_command
 from agent.commands import models as models_command
 from agent.engines import models_of, open_engines
-from agent.errors import NotPossible
+from agent.folders import make_writable
 from agent.profile import default_id, load
 from agent.serving import own_agent
 from stages.events import Clause, Samples, Speech
@@ -32,29 +33,39 @@ READING_S = 9.0
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    parser.add_argument("--profile", default=None, help="who answers (default: the default one)")
     parser.add_argument(
-        "--say", nargs="+", type=Path, metavar="FILE", help="speech of your own, in turns"
+        "--profile", metavar="ID", help=f"the character that answers (default: {default_id()})"
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("firstword-demo"), help="folder for the audio"
+        "--say",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="recordings of your own, one a turn (default: a reading and two questions)",
     )
-    parser.add_argument("--json", action="store_true", help="print the records as JSON")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("firstword-demo"),
+        metavar="DIR",
+        help="folder for the recordings and the result (default: %(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
     """Bring, serve, call, show.
 
     Raises:
-        NotPossible: a recording is not there, which is said before anything is brought.
+        NotPossible: a recording cannot be said, or nothing can be kept in the folder; that is
+            told before anything is brought.
     """
     for file in options.say or ():
-        if not file.is_file():
-            raise NotPossible(f"There is no recording {file}.")
+        recording(file)
     out = Console(stderr=options.json)
     profile = load(options.profile or default_id())
+    make_writable(options.out)
     models_command.bring_missing(ModelStore(), models_of(profile), out)
-    options.out.mkdir(parents=True, exist_ok=True)
     return anyio.run(_call, options, profile.id, backend_options={"use_uvloop": True})
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from agent.commands.verbs import verb
 from agent.errors import NotPossible
 from agent.memory.record import Memory
 from agent.memory.shown import exported
@@ -20,16 +21,18 @@ NOTHING = "Nothing is remembered. A profile with 'memory: {keep: true}' does: do
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    verbs.add_parser("list", help="show of whom something is remembered, and how much")
-    show = verbs.add_parser("show", help="show what is remembered of a person")
-    export = verbs.add_parser("export", help="write all of it as JSON")
-    forget = verbs.add_parser("forget", help="remove what is remembered, for good")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
+    verb(verbs, "list", "show of whom something is remembered, and how much")
+    show = verb(verbs, "show", "show what is remembered of a person")
+    export = verb(verbs, "export", "write all that is remembered of a person as JSON")
+    forget = verb(verbs, "forget", "remove what is remembered, for good; voices stay known")
     for one in (show, export):
-        one.add_argument("name", metavar="NAME", help="of the person")
-    export.add_argument("file", nargs="?", type=Path, metavar="FILE", help="by default printed")
-    forget.add_argument("name", nargs="?", metavar="NAME")
-    forget.add_argument("--all", action="store_true", help="of everybody")
+        one.add_argument("name", metavar="NAME", help="the person's, as enrolled")
+    export.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE", help="where to (default: it is printed)"
+    )
+    forget.add_argument("name", nargs="?", metavar="NAME", help="whose; or --all")
+    forget.add_argument("--all", action="store_true", help="forget everybody")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -23,6 +23,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.commands.noted import print_noted
+from agent.commands.verbs import verb
 from stages.errors import ModelCorrupt, ModelMissing
 from stages.models import EMBEDDED, Model, ModelStore
 
@@ -32,20 +33,23 @@ _LOOK = {"ready": "[green]ready[/]", "missing": "not pulled", "corrupt": "[red]c
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    verbs.add_parser("list", help="show every model, its size, licence, source and state")
-    pull = verbs.add_parser("pull", help="bring models (default: all that run without a service)")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
+    verb(verbs, "list", "show every model, its size, licence, source and state")
+    pull = verb(verbs, "pull", "download models and verify them; a pull that broke off goes on")
     pull.add_argument(
         "names",
         nargs="*",
         metavar="NAME",
-        help="models to bring; any of a hub is modelscope:OWNER/NAME or huggingface:OWNER/NAME",
+        help="of 'models list' (default: all that an agent needs without other services), or any of"
+        " a hub: modelscope:OWNER/NAME, huggingface:OWNER/NAME",
     )
-    pull.add_argument("--profile", metavar="ID", help="bring what this profile needs")
-    forget = verbs.add_parser("forget", help="remove models, and what is recorded of them")
+    pull.add_argument("--profile", metavar="ID", help="pull what this profile needs")
+    forget = verb(verbs, "forget", "remove models, and what is recorded of them")
     forget.add_argument("names", nargs="+", metavar="NAME", help="models to remove")
-    verify = verbs.add_parser("verify", help="read model files again and compare their SHA-256")
-    verify.add_argument("names", nargs="*", metavar="NAME", help="models (default: those here)")
+    verify = verb(verbs, "verify", "read model files again and compare their SHA-256")
+    verify.add_argument(
+        "names", nargs="*", metavar="NAME", help="models (default: all that were pulled)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -127,7 +131,8 @@ def bring(store: ModelStore, names: Sequence[str], out: Console) -> None:
             bars.update(tasks[name], completed=done, total=total)
 
         anyio.run(store.pull, names, show)
-    out.print(f"{len(names)} models are ready in {store.root}", soft_wrap=True)
+    count = "1 model is" if len(names) == 1 else f"{len(names)} models are"
+    out.print(f"{count} ready in {store.root}", soft_wrap=True)
 
 
 def _bar(bars: Progress, model: Model) -> TaskID:

@@ -18,29 +18,39 @@ ADDRESS = "FIRSTWORD_MQTT"
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    group = parser.add_argument_group("MQTT", "follow calls, and act on them: docs/mqtt.md")
+    group = parser.add_argument_group(
+        "MQTT", "tell a broker of calls, and do what it asks: docs/mqtt.md"
+    )
     group.add_argument(
         "--mqtt",
         metavar="URL",
-        help=f"mqtt://host:1883 or mqtts://host:8883; also the variable {ADDRESS}. User and"
-        f" password: in the URL, better in {' and '.join(VARIABLES)}",
+        help="the broker, mqtt://HOST:1883 or mqtts://HOST:8883; or set the variable"
+        f" {ADDRESS}. User and password stand in the URL, better in {' and '.join(VARIABLES)}",
     )
-    group.add_argument("--mqtt-name", default="", metavar="NAME", help="ours (the machine's)")
+    group.add_argument(
+        "--mqtt-name",
+        default="",
+        metavar="NAME",
+        help="this agent's name in topics (default: the machine's)",
+    )
     group.add_argument(
         "--mqtt-content",
         choices=CONTENT,
         default="replies",
-        help="what of the words is published; the caller's are not, unless asked (%(default)s)",
+        help="which words are published, each choice with those before it; the caller's are only"
+        " with the last two (default: %(default)s)",
     )
     group.add_argument(
         "--mqtt-discovery",
         metavar="PREFIX",
         default="homeassistant",
-        help="of Home Assistant's discovery; empty for none (%(default)s)",
+        help="topic of Home Assistant's discovery; '' for none (default: %(default)s)",
     )
-    group.add_argument("--mqtt-ca", metavar="FILE", help="certificates to trust (the system's)")
-    group.add_argument("--mqtt-cert", metavar="FILE", help="our certificate, with --mqtt-key")
-    group.add_argument("--mqtt-key", metavar="FILE", help="its key")
+    group.add_argument(
+        "--mqtt-ca", metavar="FILE", help="certificates to trust (default: the system's)"
+    )
+    group.add_argument("--mqtt-cert", metavar="FILE", help="this agent's certificate")
+    group.add_argument("--mqtt-key", metavar="FILE", help="the key of --mqtt-cert")
 
 
 def settings(options: argparse.Namespace) -> MqttSettings | None:

@@ -13,7 +13,9 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from agent.commands.verbs import verb
 from agent.errors import NotPossible, ProfileError
+from agent.folders import make_folder
 from agent.profile import (
     ID,
     Entry,
@@ -61,20 +63,29 @@ _Plain.add_representer(str, _text)
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    verbs.add_parser("list", help="show every character, and why one cannot be called")
-    show = verbs.add_parser("show", help="print a profile with all that it extends")
-    show.add_argument("profile", metavar="ID_OR_FILE")
-    check = verbs.add_parser("validate", help="check profiles (default: all)")
-    check.add_argument("profiles", nargs="*", metavar="ID_OR_FILE")
-    new = verbs.add_parser("new", help="begin a profile in your own folder")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
+    verb(verbs, "list", "show every character, and why one cannot be called")
+    show = verb(verbs, "show", "print a profile with all that it extends")
+    show.add_argument("profile", metavar="ID_OR_FILE", help="the profile's id, or its YAML file")
+    check = verb(verbs, "validate", "check profiles, and say what is wrong in them")
+    check.add_argument(
+        "profiles", nargs="*", metavar="ID_OR_FILE", help="ids or YAML files (default: all)"
+    )
+    new = verb(verbs, "new", "begin a profile in your own folder")
     new.add_argument("id", metavar="ID", help="lower-case letters, digits, - and _")
-    new.add_argument("--extends", default=default_id(), metavar="ID", help="(%(default)s)")
-    card = verbs.add_parser("import", help="make a profile of a Tavern card (PNG or JSON)")
-    card.add_argument("card", metavar="FILE")
-    card.add_argument("--id", metavar="ID", help="by default from the card's name")
-    card.add_argument("--extends", default=default_id(), metavar="ID", help="(%(default)s)")
-    verbs.add_parser("schema", help="print the JSON Schema of profile files")
+    card = verb(verbs, "import", "make a profile of a Tavern card")
+    card.add_argument("card", metavar="FILE", help="the card, PNG or JSON")
+    card.add_argument(
+        "--id", metavar="ID", help="of the new profile (default: from the card's name)"
+    )
+    for one in (new, card):
+        one.add_argument(
+            "--extends",
+            default=default_id(),
+            metavar="ID",
+            help="the profile that it builds on (default: %(default)s)",
+        )
+    verb(verbs, "schema", "print the JSON Schema of profile files, for editors")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -183,11 +194,14 @@ def _import(options: argparse.Namespace, out: Console) -> int:
 
 def _write_new(file: Path, text: str) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         with file.open("x", encoding="utf-8", errors="replace") as new:
             new.write(text)
     except FileExistsError as error:
         raise NotPossible(f"{file} is there already; edit it, or choose another id.") from error
+    except NotADirectoryError as error:
+        reason = f"{file.parent} is no folder; FIRSTWORD_PROFILES names the one of your profiles"
+        raise NotPossible(f"{file} cannot be written: {reason}.") from error
     except OSError as error:
         raise NotPossible(f"{file} cannot be written: {error.strerror}.") from error
 

@@ -24,21 +24,26 @@ _WHICH = (
 )
 
 
+_NONE_YET = "no turns were kept yet: call the agent, or run: firstword demo"
+
+
 def add(parser: ArgumentParser) -> None:
     """Describe the command's arguments."""
     _common(parser)
     parser.set_defaults(html=None, json=False, budget=None, no_words=False, database=None)
-    parser.add_argument("--from", dest="source", metavar="WHICH", help=_WHICH)
-    parser.add_argument("--since", metavar="WHEN", help="30m, 2h, 7d, or 2026-01-31T10:00")
-    parser.add_argument("--until", metavar="WHEN", help="only turns before")
-    parser.add_argument("--profile", metavar="P", help="only turns of this character")
+    parser.add_argument("--from", dest="source", metavar="WHICH", help=f"which turns: {_WHICH}")
+    parser.add_argument(
+        "--since", metavar="WHEN", help="only turns since: 30m, 2h, 7d, or 2026-01-31T10:00"
+    )
+    parser.add_argument("--until", metavar="WHEN", help="only turns before that, written alike")
+    parser.add_argument("--profile", metavar="ID", help="only turns of this character")
     parser.add_argument("--call", metavar="ID", help="only turns of this call")
     parser.add_argument("--csv", action="store_true", help="print a row a turn, as CSV")
     verbs = parser.add_subparsers(dest="verb", metavar="compare A B")
-    told = "two selections side by side, and how sure the difference is"
+    told = "show two selections side by side, and how sure their difference is"
     other = verbs.add_parser("compare", help=told, description=told)
-    other.add_argument("a", metavar="A", help=_WHICH)
-    other.add_argument("b", metavar="B", help="the same; what is compared with A")
+    other.add_argument("a", metavar="A", help=f"which turns: {_WHICH}")
+    other.add_argument("b", metavar="B", help="which turns are compared with them; written alike")
     _common(other)
 
 
@@ -51,11 +56,11 @@ def _common(parser: ArgumentParser) -> None:
     def option(name: str, told: str, **more: Any) -> None:
         parser.add_argument(name, help=told, default=SUPPRESS, **more)
 
-    option("--html", "write one HTML file", type=Path, metavar="FILE")
+    option("--html", "write a report with pictures, one HTML file", type=Path, metavar="FILE")
     option("--json", "print figures and turns as JSON", action="store_true")
-    option("--budget", "YAML; exit with 1 when it is exceeded", type=Path, metavar="FILE")
-    option("--no-words", "leave out what was said", action="store_true")
-    option("--database", "another store of turns", type=Path, metavar="FILE")
+    option("--budget", "limits in YAML; exit with 1 if one is exceeded", type=Path, metavar="FILE")
+    option("--no-words", "leave out what was said, to pass a report on", action="store_true")
+    option("--database", "another turns.sqlite", type=Path, metavar="FILE")
 
 
 def run(options: Namespace) -> int:
@@ -114,7 +119,7 @@ def _compare(options: Namespace) -> Figures:
             raise NotPossible(
                 f"report compare knows no --{option}; A and B say which turns: {_WHICH}."
             )
-    a, b = (select(which, options.database) for which in (options.a, options.b))
+    a, b = (_side(which, options.database) for which in (options.a, options.b))
     if options.no_words:
         a, b = without_words(a), without_words(b)
     comparison = compare(a.records, b.records, (a.name, b.name))
@@ -124,6 +129,23 @@ def _compare(options: Namespace) -> Figures:
         _write(options.html, comparison_page(comparison, a, b))
     _show(options, comparison)
     return comparison.b
+
+
+def _side(wanted: str, database: Path | None) -> Selection:
+    """Return one side of a comparison; a mistyped one would be compared, and pass in CI.
+
+    Raises:
+        NotPossible: no turn belongs to it.
+    """
+    chosen = select(wanted, database)
+    if chosen.records:
+        return chosen
+    profiles = sorted({record.profile for record in select("", database).records})
+    there = f"turns were kept of: {', '.join(profiles)}."
+    raise NotPossible(
+        f"No turn belongs to {wanted or chosen.name!r}, so nothing can be compared;"
+        f" {there if profiles else _NONE_YET}"
+    )
 
 
 def _show(options: Namespace, comparison: Comparison) -> None:

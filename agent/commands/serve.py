@@ -12,6 +12,7 @@ from pydantic import SecretStr, ValidationError
 from rich.console import Console
 
 from agent.commands import models, mqtt
+from agent.commands.said import say
 from agent.engines import models_of
 from agent.enrolment import Enrolment
 from agent.errors import NotPossible
@@ -24,6 +25,7 @@ from agent.server import (
     Routes,
     ServeSettings,
     VoiceRoutes,
+    check_input,
     end_with_input,
     serve,
     until_signal,
@@ -37,13 +39,28 @@ _PRIVATE = ("FIRSTWORD_TURN_USERNAME", "FIRSTWORD_TURN_CREDENTIAL")
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=8700, help="port of the page (%(default)s)")
     parser.add_argument(
-        "--token", help="what callers must know; better: the variable FIRSTWORD_TOKEN"
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: %(default)s, this machine alone)",
     )
-    parser.add_argument("--max-calls", type=int, default=8, help="at a time (%(default)s)")
-    parser.add_argument("--profile", default=default_id(), help="chosen at first (%(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=8700, help="port of the page (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--token",
+        help="a secret that callers must know, needed beyond this machine; better in the variable"
+        " FIRSTWORD_TOKEN",
+    )
+    parser.add_argument(
+        "--max-calls", type=int, default=8, metavar="N", help="calls at once (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--profile",
+        default=default_id(),
+        metavar="ID",
+        help="the character that the page offers first (default: %(default)s)",
+    )
     parser.add_argument(
         "--until-eof", action="store_true", help="stop when standard input ends, too"
     )
@@ -53,13 +70,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def add_ice(parser: argparse.ArgumentParser) -> None:
     """Describe how media finds its way; nothing is needed on one machine or one network."""
-    parser.add_argument("--stun", metavar="HOST:PORT", help="a STUN server")
+    parser.add_argument("--stun", metavar="HOST:PORT", help="a STUN server, for callers elsewhere")
     parser.add_argument(
         "--turn",
         metavar="HOST:PORT",
-        help="a TURN server; name and secret come from " + " and ".join(_PRIVATE),
+        help="a TURN server, where STUN does not do; name and secret come from "
+        + " and ".join(_PRIVATE),
     )
-    parser.add_argument("--udp-ports", metavar="A-B", help="UDP ports of the media, first and last")
+    parser.add_argument("--udp-ports", metavar="A-B", help="UDP ports of the media (default: any)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -72,6 +90,8 @@ def run(options: argparse.Namespace) -> int:
     ice = ice_settings(options)
     settings = serve_settings(options, ice)
     settings.check()
+    if options.until_eof:
+        check_input()
     mqtt.settings(options)
     profile = load(options.profile)
     models.bring_missing(ModelStore(), models_of(profile), Console(stderr=True))
@@ -166,4 +186,4 @@ def _report(conditions: dict[str, str]) -> str:
 
 
 def _say(address: str) -> None:
-    print(f"FirstWord answers at {address} (Ctrl-C stops it)", flush=True)  # noqa: T201
+    say(f"FirstWord answers at {address} (Ctrl-C stops it)")

@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.calibration import Scores, picture
+from agent.commands.verbs import verb
 from agent.errors import NotPossible
 from agent.prints import spoken
 from agent.profile import default_id, load
 from agent.recordings import recording
-from agent.speakers import Clip, SpeakerBook, print_of
+from agent.speakers import Clip, SpeakerBook, check_name, print_of
 from agent.tools import tool
 from stages import registry
 from stages.contracts import Speaker
@@ -31,31 +32,52 @@ ENGINE = "voicefilter"
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    enrol = verbs.add_parser("enrol", help="make a voice known, from recordings of one person")
-    enrol.add_argument("name", metavar="NAME", help="of the person")
-    enrol.add_argument("files", nargs="+", type=Path, metavar="FILE", help="4 s of speech in all")
-    verbs.add_parser("list", help="show who is known")
-    forget = verbs.add_parser("forget", help="remove a voice for good")
-    forget.add_argument("name", nargs="?", metavar="NAME")
-    forget.add_argument("--all", action="store_true", help="remove every voice, and the key")
-    rates = verbs.add_parser("calibrate", help="measure false accepts and rejects on trials")
-    rates.add_argument(
-        "trials", type=Path, metavar="TRIALS", help='JSON lines: {"a": FILE, "b": FILE, "same": 1}'
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
+    enrol = verb(verbs, "enrol", "make a voice known, from recordings of one person")
+    enrol.add_argument("name", metavar="NAME", help="the person's")
+    enrol.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="recordings; 4 s of speech in all"
     )
-    rates.add_argument("--picture", type=Path, metavar="SVG", help="draw the likenesses")
+    verb(verbs, "list", "show whose voices are known")
+    forget = verb(verbs, "forget", "remove a voice, and what is remembered of the person, for good")
+    forget.add_argument("name", nargs="?", metavar="NAME", help="whose; or --all")
+    forget.add_argument(
+        "--all", action="store_true", help="remove every voice and memory, and the key"
+    )
+    rates = verb(verbs, "calibrate", "measure how often voices are confused, or not recognised")
+    rates.add_argument(
+        "trials",
+        type=Path,
+        metavar="TRIALS",
+        help='pairs of recordings, one a line: {"a": FILE, "b": FILE, "same": 1}, or "same": 0',
+    )
+    rates.add_argument(
+        "--picture", type=Path, metavar="FILE", help="draw how alike the pairs are, as SVG"
+    )
     rates.add_argument("--json", action="store_true", help="print figures for programs")
     for one in (enrol, rates):
-        one.add_argument("--profile", default=default_id(), metavar="ID", help="(%(default)s)")
-        one.add_argument("--engine", metavar="NAME", help=f"(the profile's, or {ENGINE})")
-    convert = verbs.add_parser("convert", help="make FunASR's CAM++ ready for use")
+        one.add_argument(
+            "--profile",
+            default=default_id(),
+            metavar="ID",
+            help="the profile whose speaker stage is taken (default: %(default)s)",
+        )
+        one.add_argument(
+            "--engine",
+            metavar="NAME",
+            help=f"a speaker stage instead of the profile's; where it has none: {ENGINE}",
+        )
+    convert = verb(verbs, "convert", "make FunASR's CAM++, which tells voices apart, ready for use")
     convert.add_argument(
         "source",
         nargs="?",
         metavar="SOURCE",
-        help="a folder with the weights, or a name of 'firstword models list' (campplus-zh-cn)",
+        help="a folder with the weights, or a name of 'firstword models list' (default:"
+        " campplus-zh-cn)",
     )
-    convert.add_argument("--out", type=Path, metavar="FOLDER", help="by default the model store")
+    convert.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder for the result (default: the model store)"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -88,6 +110,7 @@ async def _stage(options: argparse.Namespace) -> AbstractAsyncContextManager[Spe
 
 
 async def _enrol(options: argparse.Namespace, out: Console) -> int:
+    check_name(options.name)
     clips = [Clip(file.name, recording(file)) for file in options.files]
     async with await _stage(options) as stage:
         made = await print_of(stage, options.name, clips)
@@ -145,9 +168,6 @@ async def _calibrate(options: argparse.Namespace, out: Console) -> int:
 
 def _say(scores: Scores, threshold: float, options: argparse.Namespace, out: Console) -> None:
     eer, suggested = scores.meeting()
-    if options.picture:
-        title = f"Likeness of pairs in {options.trials.name}"
-        options.picture.write_text(picture(scores, suggested, title), encoding="utf-8")
     if options.json:
         figures = {
             "same": len(scores.same),
@@ -159,14 +179,17 @@ def _say(scores: Scores, threshold: float, options: argparse.Namespace, out: Con
             "at": threshold,
         }
         out.print_json(json.dumps(figures))
-        return
-    out.print(f"{len(scores.same)} pairs of one voice, {len(scores.other)} of two")
-    out.print(f"equal error rate {eer:.1%}; suggested threshold {suggested:.3f}")
-    for name, at in (("suggested", suggested), ("present", threshold)):
-        out.print(
-            f"at the {name} threshold {at:.3f}: false accepts (FAR) {scores.far(at):.1%},"
-            f" false rejects (FRR) {scores.frr(at):.1%}"
-        )
+    else:
+        out.print(f"{len(scores.same)} pairs of one voice, {len(scores.other)} of two")
+        out.print(f"equal error rate {eer:.1%}; suggested threshold {suggested:.3f}")
+        for name, at in (("suggested", suggested), ("present", threshold)):
+            out.print(
+                f"at the {name} threshold {at:.3f}: false accepts (FAR) {scores.far(at):.1%},"
+                f" false rejects (FRR) {scores.frr(at):.1%}"
+            )
+    if options.picture:  # last: the figures are there, whatever becomes of it
+        title = f"Likeness of pairs in {options.trials.name}"
+        options.picture.write_text(picture(scores, suggested, title), encoding="utf-8")
 
 
 def _trials(file: Path) -> list[tuple[Path, Path, bool]]:
@@ -174,12 +197,14 @@ def _trials(file: Path) -> list[tuple[Path, Path, bool]]:
         lines = file.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise NotPossible(f"{file} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise NotPossible(f"{file} is not UTF-8 text.") from error
     trials = []
     for number, line in enumerate(lines, 1):
         try:
             said = json.loads(line)
             a, b, same = str(said["a"]), str(said["b"]), bool(said["same"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise NotPossible(
                 f'{file}:{number}: a trial is like {{"a": FILE, "b": FILE, "same": 1}}.'
             ) from error

@@ -30,14 +30,16 @@ _CAPTION = "* without the ear: to the first sample handed to the media track"
 
 def add(parser: ArgumentParser) -> None:
     """Say what can be asked."""
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="turns at most (20)")
+    parser.add_argument(
+        "--limit", type=int, default=20, metavar="N", help="turns at most (default: %(default)s)"
+    )
     parser.add_argument("--call", metavar="ID", help="only turns of this call")
-    parser.add_argument("--profile", metavar="P", help="only turns of this character")
+    parser.add_argument("--profile", metavar="ID", help="only turns of this character")
     parser.add_argument(
         "--since", metavar="WHEN", help="only turns since: 30m, 2h, 7d, or 2026-01-31T10:00"
     )
-    parser.add_argument("--json", action="store_true", help="the whole records, as a JSON list")
-    parser.add_argument("--database", type=Path, metavar="FILE", help="another store of turns")
+    parser.add_argument("--json", action="store_true", help="print whole records as a JSON list")
+    parser.add_argument("--database", type=Path, metavar="FILE", help="another turns.sqlite")
 
 
 def run(options: Namespace) -> None:

@@ -79,7 +79,7 @@ class MemoryBook:
 
     def get(self, name: str, profile: str) -> Memory | None:
         """Return what one character remembers of one person."""
-        if not self.file.exists():
+        if not self._there():
             return None
         place = self._place(self._needed_key(), name, profile)
         query = "SELECT person, character, sealed FROM memories WHERE person = ? AND character = ?"
@@ -114,7 +114,7 @@ class MemoryBook:
 
     def forget(self, name: str) -> int:
         """Remove what every character remembers of a person; return how many did."""
-        if not self.file.exists():
+        if not self._there():
             return 0
         person, _ = self._place(self._needed_key(), name, "")
         with self._writing() as database:
@@ -122,7 +122,7 @@ class MemoryBook:
 
     def forget_all(self) -> None:
         """Remove everything, readable or not."""
-        if not self.file.exists():
+        if not self._there():
             return
         try:
             with self._writing() as database:
@@ -134,7 +134,7 @@ class MemoryBook:
 
     def purge(self) -> None:
         """Remove what is so old that it is to be forgotten."""
-        if not self.file.exists():
+        if not self._there():
             return
         now = datetime.now(UTC)
         with self._writing() as database:
@@ -168,8 +168,15 @@ class MemoryBook:
 
     # --- the disk ---------------------------------------------------------------------------
 
+    def _there(self) -> bool:
+        try:
+            return self.file.exists()
+        except OSError as error:  # a folder that may not be looked into
+            reason = f"cannot be read: {error.strerror}."
+            raise NotPossible(f"What is remembered in {self.file} {reason}") from error
+
     def _read(self, query: str, *values: str) -> list[Any]:
-        if not self.file.exists():
+        if not self._there():
             return []
         address = f"{self.file.resolve().as_uri()}?mode=ro"
         try:

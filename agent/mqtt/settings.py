@@ -66,7 +66,10 @@ class MqttSettings:
             if self.certificate:
                 context.load_cert_chain(self.certificate, self.key)
         except (OSError, ssl.SSLError) as error:
-            sentence = f"The certificates for {self.place} cannot be used: {error}."
+            files = [file for file in (self.ca, self.certificate, self.key) if file]
+            gone = [f"{file} is not there" for file in files if not file.is_file()]
+            reason = gone[0] if gone else error  # which, the system does not say
+            sentence = f"The certificates for {self.place} cannot be used: {reason}."
             raise NotPossible(sentence) from error
         return context
 

@@ -18,6 +18,17 @@ Allowed = Callable[[KeyPath], Iterable[str]]
 """Gives the names that may stand in the section at a path."""
 
 
+_PLAIN = {
+    "tuple_type": "should be a list ('- one')",
+    "union_tag_not_found": "needs a kind, such as 'kind: mcp'; docs/tools.md has them all",
+    **dict.fromkeys(
+        ("dict_type", "model_type", "model_attributes_type"),
+        "should be fields with values ('name: …')",
+    ),
+}
+"""What pydantic says in the words of Python, by its kind of error."""
+
+
 def profile_error(error: ValidationError, tree: Tree, allowed: Allowed) -> ProfileError:
     """Make one sentence of the first thing that is wrong, in the order of the file."""
     details = error.errors(include_url=False, include_context=False)
@@ -57,7 +68,8 @@ def _sentence(item: ErrorDetails, allowed: Allowed) -> str:
         return unknown(str(path[-1]), path[:-1], allowed(path[:-1]))
     if kind == "missing":
         return f"the field {dotted(path)!r} is missing."
-    message = re.sub(r"^(Value error, |(Input|String|Tuple|List) )", "", item["msg"])
+    plain = _PLAIN.get(kind, item["msg"])
+    message = re.sub(r"^(Value error, |(Input|String|Tuple|List) )", "", plain)
     if not path:
         return f"{message}."
     return f"{dotted(path)!r} {message}{_seen(kind, item['input'])}."

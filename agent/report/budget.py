@@ -10,6 +10,7 @@
     failed: 0                          # turns
 
 What the budget names and nobody measured is over it: a CI that measures nothing must not pass.
+For the same reason a file that sets no limit is refused.
 """
 
 from __future__ import annotations
@@ -56,13 +57,12 @@ class Budget(BaseModel):
         """Read a budget.
 
         Raises:
-            NotPossible: it cannot be read, or names something that has no figure.
+            NotPossible: it cannot be read, names something that has no figure, or sets no limit.
         """
         try:
             budget = cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise NotPossible(f"The budget {path} cannot be read: {reason}.") from error
+        except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+            raise NotPossible(f"The budget {path} cannot be read: {_unreadable(error)}.") from error
         except ValidationError as error:
             raise NotPossible(f"The budget {path}: {_wrong(error)}.") from error
         for name in budget.stages:
@@ -70,7 +70,18 @@ class Budget(BaseModel):
                 raise NotPossible(
                     f"The budget {path} names the stage {name!r}; there are: {', '.join(ORDER)}."
                 )
+        if not budget._limited:
+            raise NotPossible(
+                f"The budget {path} sets no limit; it wants lines such as heard: {{p50: 450}}."
+            )
         return budget
+
+    @property
+    def _limited(self) -> bool:
+        """Whether anything at all can be over it."""
+        told = (self.heard, *self.stages.values(), self.barge_in, self.event_loop)
+        times = any(limits is not None and limits != Limits() for limits in told)
+        return times or self.early_endpoints is not None or self.failed is not None
 
     def broken(self, figures: Figures) -> list[str]:
         """Return a sentence for everything that is over the budget, or was not measured."""
@@ -97,6 +108,21 @@ class Budget(BaseModel):
             elif figures.failed > self.failed:
                 turns = "1 turn" if figures.failed == 1 else f"{figures.failed} turns"
                 yield f"{turns} failed, over the budget of {self.failed}."
+
+
+def _unreadable(error: Exception) -> str:
+    """Return why a file cannot be read, in the middle of a sentence."""
+    match error:
+        case UnicodeDecodeError():
+            return "it is not UTF-8 text"
+        case RecursionError():
+            return "it is nested too deeply"
+        case yaml.MarkedYAMLError(problem_mark=yaml.Mark() as mark):
+            return f"line {mark.line + 1}: {error.problem}"
+        case yaml.reader.ReaderError():
+            return "a control character stands in it"
+        case _:
+            return str(getattr(error, "strerror", None) or error)
 
 
 def _wrong(error: ValidationError) -> str:

@@ -122,7 +122,8 @@ class Figures:
     stages: tuple[Stage, ...]
     others: dict[str, Spread]  # turns that were measured differently, by how
     barge_in: Spread | None
-    interrupted: int
+    interrupted: int  # replies, by the caller's word
+    line_ended: int  # replies that the end of the line cut off
     endpoints: Endpoints
     guesses: Guesses
     event_loop: EventLoop
@@ -210,7 +211,8 @@ def summarise(records: Sequence[TurnRecord]) -> Figures:
         barge_in=spread(
             r.barge_in_ms for r in records if r.barge_in_ms is not None and not r.cut_in
         ),
-        interrupted=sum(record.interrupted and not record.cut_in for record in records),
+        interrupted=sum(r.interrupted and not r.cut_in and not r.line_ended for r in records),
+        line_ended=sum(record.line_ended for record in records),
         endpoints=_endpoints(records),
         guesses=_guesses(records),
         event_loop=_event_loop(records),

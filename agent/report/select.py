@@ -9,12 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from agent.errors import NotPossible
 from agent.moments import moment
 from agent.timeline import TurnRecord
-from agent.trace import read
+from agent.trace import read, unreadable
 
 MOST = 10_000
 """Turns of a report, at most: the latest."""
@@ -111,8 +109,8 @@ def _from_file(path: Path) -> Selection:
                 return Selection(path.stem, tuple(read(path, limit=MOST)))
         shown = json.loads(path.read_text(encoding="utf-8"))
         records = tuple(TurnRecord.from_dict(each) for each in _records(shown))
-    except (OSError, ValueError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, ValueError, RecursionError) as error:
+        reason = unreadable(error)
         raise NotPossible(f"{path} holds no turns that can be read: {reason}.") from error
     if not records:
         raise NotPossible(f"{path} holds no turns.")

@@ -31,7 +31,7 @@ _FIELDS = (
     "call", "turn", "reply", "profile", "started_at", "measure", "first_response_ms",
     *(f"{span}_ms" for span in ORDER),
     "hidden_ms", "saved_ms", "tries", "hit", "tokens_wasted", "barge_in_ms", "vad_error_ms",
-    "interrupted", "interrupted_after_ms", "cut_in", *_LATENESS, "error", "fallbacks",
+    "interrupted", "interrupted_after_ms", "cut_in", "line_ended", *_LATENESS, "error", "fallbacks",
     *(f"{kind}_engine" for kind in ENGINE_SPANS), "user_text", "reply_text", "heard_text",
 )  # fmt: skip
 _LONGEST = 3  # spans that a slow turn is told by
@@ -130,6 +130,8 @@ def _counts(console: Console, figures: Figures) -> None:
     told.append(f"{guesses.hits} of {guesses.tries} prepared replies used")
     told.append(f"{guesses.saved_ms:.0f} ms saved, {guesses.tokens_wasted} tokens wasted")
     told.append(f"{figures.interrupted} replies interrupted")
+    if figures.line_ended:
+        told.append(f"{figures.line_ended} cut off by the end of the line")
     if barge_in is not None:
         told.append(f"silent {barge_in.p50:.0f} ms after barge-in (p95 {barge_in.p95:.0f})")
     console.print("; ".join(told) + ".")

@@ -22,7 +22,7 @@ from agent.server.contract import Calls, ServeSettings, Started
 from agent.server.figures import Figures
 from agent.server.memories import MemoryRoutes
 from agent.server.run import Routes, serve
-from agent.server.signals import end_with_input, until_signal
+from agent.server.signals import check_input, end_with_input, until_signal
 from agent.server.voices import VoiceRoutes
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "ServeSettings",
     "Started",
     "VoiceRoutes",
+    "check_input",
     "end_with_input",
     "serve",
     "until_signal",

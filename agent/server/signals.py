@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
+import stat
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import anyio
 
+from agent.errors import NotPossible
 from agent.server.contract import Calls
 
 DRAIN_S = 10.0
 """Seconds for running replies, then calls, to end after the first signal."""
+
+_INPUT = 0  # standard input
 
 AT_ONCE = 130
 """Exit code when a second signal ended the wait."""
@@ -49,11 +52,27 @@ async def _cancel_at_next(signals: AsyncIterator[signal.Signals], scope: anyio.C
     scope.cancel()
 
 
+def check_input() -> None:
+    """See that the end of standard input can be waited for; a file or /dev/null has none to come.
+
+    Raises:
+        NotPossible: it is none that can.
+    """
+    try:
+        mode = os.fstat(_INPUT).st_mode
+    except OSError:  # it was closed
+        mode = 0
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or os.isatty(_INPUT)):
+        raise NotPossible(
+            "--until-eof waits for the end of standard input, which must be a pipe or a terminal"
+            " for that."
+        )
+
+
 async def end_with_input() -> None:
     """Take the end of standard input for a signal to stop: who started this server is gone."""
-    source = sys.stdin.fileno()
     while True:
-        await anyio.wait_readable(source)
-        if not os.read(source, 4096):
+        await anyio.wait_readable(_INPUT)
+        if not os.read(_INPUT, 4096):
             os.kill(os.getpid(), signal.SIGTERM)
             return

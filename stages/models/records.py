@@ -39,7 +39,7 @@ def recorded(root: Path, model: Model) -> Model | None:
     place = record_of(root, model)
     try:
         said = json.loads(place.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError):
         raise BrokenRecord(str(place)) from None

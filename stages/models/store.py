@@ -330,5 +330,15 @@ def _reason(error: Exception, silence: float) -> str:
             return "another process has been pulling it for too long"
         case OSError(errno=errno.ENOSPC | errno.EDQUOT | errno.EFBIG):
             return f"there is no room for it ({error.strerror})" + kept
+        case FileExistsError() | NotADirectoryError() if file := _in_the_way(error.filename or ""):
+            where = "move it away, or set FIRSTWORD_MODELS"
+            return f"{file} is a file, and should be a folder; {where}"
+        case OSError(filename=str() as file, strerror=str() as reason):
+            return f"{file}: {reason}"
         case _:
             return str(error)
+
+
+def _in_the_way(folder: str) -> Path | None:
+    """Return the file for which a folder cannot be made."""
+    return next((place for place in (Path(folder), *Path(folder).parents) if place.is_file()), None)

@@ -227,7 +227,27 @@ async def test_a_record_is_kept_though_the_call_ends_early(tmp_path: Path) -> No
         await running.end()
         [record] = running.records
     assert record.user_text == STORY
-    assert record.interrupted
+    assert (record.interrupted, record.line_ended) == (True, True)
+
+
+@pytest.mark.parametrize("goes", ["by hanging up", "lost"])
+async def test_a_caller_who_goes_in_the_middle_of_a_reply_interrupts_nothing(
+    tmp_path: Path, goes: str
+) -> None:
+    async with calling(tmp_path) as running:
+        running.call.come_back_s = 0
+        await greeted(running)
+        running.line.write(Say(text=STORY))
+        await running.page.wait_for(Playing, 2)
+        running.line.write(Say(text=STORY))  # this does
+        await running.page.wait_for(Playing, 3)
+        if goes == "lost":
+            running.line.leave()
+        else:
+            running.line.write(HangUp())
+        await running.end()
+        ends = {record.turn: record.line_ended for record in running.records if record.interrupted}
+    assert ends == {1: False, 2: True}
 
 
 @pytest.mark.parametrize("stuck", ["llm", "tts"])

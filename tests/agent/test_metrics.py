@@ -136,6 +136,15 @@ def test_a_caller_who_heard_the_reply_cut_in_is_counted_and_is_no_barge_in() -> 
     assert value(metrics, "firstword_barge_in_seconds_sum", profile="robin") == 0.15
 
 
+def test_a_caller_who_hung_up_in_a_reply_is_no_interruption() -> None:
+    metrics = Metrics()
+    metrics.turn(turn(1, interrupted=True))
+    metrics.turn(turn(2, interrupted=True, line_ended=True))
+    for outcome in ("interrupted", "line_ended"):
+        counted = value(metrics, "firstword_turns_total", profile="robin", outcome=outcome)
+        assert counted == 1
+
+
 def test_a_turn_that_was_cut_off_twice_is_one_turn() -> None:
     metrics = Metrics()
     metrics.turn(turn(1, reply=1, interrupted=True, marks={"endpoint": -10.0}))

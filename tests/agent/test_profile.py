@@ -216,6 +216,11 @@ def test_an_unknown_engine_lists_those_there_are(write: Write) -> None:
         ("id: A b", "'id' should match pattern"),
         ("greeting: 'Hi ${USER}'", "'greeting' holds ${USER}, but only the options of a stage"),
         ("extends: nobody", "'extends' names no profile that is there: there is no profile"),
+        ("turn: 5", "'turn' should be fields with values ('name: …'), not 5."),
+        ("memory: maybe", "'memory' should be fields with values ('name: …'), not 'maybe'."),
+        ("tools: time", "'tools' should be a list ('- one'), not 'time'."),
+        ("tools: [5]", "'tools.0' should be fields with values ('name: …'), not 5."),
+        ("tools: [{command: x}]", "'tools.0' needs a kind, such as 'kind: mcp'; docs/tools.md"),
         ("name: again", "'name' stands here again; first in line 2"),
     ],
 )

@@ -290,6 +290,14 @@ def test_a_record_from_before_interruptions_were_placed_still_reads() -> None:
     assert TurnRecord.from_dict(shown).interrupted_after_ms is None
 
 
+def test_a_record_from_before_the_end_of_the_line_was_told_apart_still_reads() -> None:
+    turn = usual()
+    turn.interrupted = turn.line_ended = True
+    shown = turn.record().to_dict()
+    assert shown.pop("line_ended")
+    assert not TurnRecord.from_dict(shown).line_ended
+
+
 def test_how_late_the_event_loop_was_is_asked_of_the_wait_alone() -> None:
     asked: list[tuple[float, float]] = []
 

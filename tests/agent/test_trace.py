@@ -51,6 +51,14 @@ async def test_a_record_that_comes_again_replaces_the_first(path: Path) -> None:
     assert [one.heard_text for one in read(path)] == ["It is ten"]
 
 
+async def test_a_store_of_before_the_end_of_a_line_was_told_apart_still_reads(path: Path) -> None:
+    async with open_traces(path) as traces:
+        traces.put(replace(record(), interrupted=True))
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE turns SET record = json_remove(record, '$.line_ended')")
+    assert read(path) == [replace(record(), interrupted=True)]
+
+
 async def test_a_store_of_before_the_event_loop_was_watched_still_reads(path: Path) -> None:
     async with open_traces(path) as traces:
         traces.put(record())
@@ -81,6 +89,28 @@ def test_where_nothing_was_kept_there_is_nothing_to_read(
         read(path)  # who names one expects it there
 
 
+def test_a_store_that_may_not_be_looked_at_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / ("long" * 100) / "turns.sqlite"
+    with pytest.raises(NotPossible, match=f"{path} cannot be read: File name too long.$"):
+        read(path)
+
+
+def test_a_folder_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(NotPossible, match=f"^{tmp_path} is a folder, and no store of turns.$"):
+        read(tmp_path)
+
+
+async def test_a_record_that_was_spoilt_is_told_in_one_sentence(path: Path) -> None:
+    async with open_traces(path) as traces:
+        traces.put(record())
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE turns SET record = json_set(record, '$.turn', 'first')")
+    with pytest.raises(NotPossible) as caught:
+        read(path)
+    assert str(caught.value).startswith(f"The turns in {path} cannot be read: in a record, 'turn'")
+    assert "\n" not in str(caught.value)
+
+
 async def test_two_agents_share_one_store(path: Path) -> None:
     async with open_traces(path) as one, open_traces(path) as other:
         one.put(record(1, "c1"))
@@ -105,6 +135,9 @@ async def test_a_cancelled_agent_keeps_its_last_turns(path: Path) -> None:
     assert len(read(path)) == 1
 
 
+GO_ON = "Calls go on, and each turn tries again; FIRSTWORD_STATE names another folder."
+
+
 async def test_a_broken_database_costs_one_warning_and_no_call(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -116,19 +149,36 @@ async def test_a_broken_database_costs_one_warning_and_no_call(
             traces.put(record(2))
     assert traces.lost == 2
     sentences = [entry.getMessage() for entry in caplog.records]
-    assert sentences == [f"Turns are not kept: {path}: file is not a database. Calls go on."]
+    assert sentences == [f"Turns are not kept: {path}: file is not a database. {GO_ON}"]
     with pytest.raises(NotPossible, match=r"cannot be read: file is not a database"):
         read(path)
 
 
-async def test_a_folder_that_cannot_be_made_costs_no_call_either(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("folder", ["file", "file/below"])
+async def test_a_folder_that_cannot_be_made_is_told_at_the_start_and_costs_no_call(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, folder: str
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    async with open_traces(tmp_path / "file" / "turns.sqlite") as traces:
+    async with open_traces(tmp_path / folder / "turns.sqlite") as traces:
+        await anyio.wait_all_tasks_blocked()
+        told = [entry.getMessage() for entry in caplog.records]
+        assert told == [f"Turns are not kept: {tmp_path / folder}: Not a directory. {GO_ON}"]
         traces.put(record())
     assert traces.lost == 1
-    assert "Calls go on." in caplog.text
+    assert len(caplog.records) == 1
+
+
+async def test_a_folder_that_is_put_right_while_calls_go_on_takes_the_turns_that_follow(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state" / "turns.sqlite"
+    path.parent.write_text("in the way")
+    async with open_traces(path) as traces:
+        traces.put(record(1))
+        await anyio.wait_all_tasks_blocked()
+        path.parent.unlink()
+        traces.put(record(2))
+    assert [kept.turn for kept in read(path)] == [2]
 
 
 async def test_a_locked_database_is_waited_for_and_then_given_up(

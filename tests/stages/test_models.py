@@ -229,6 +229,25 @@ async def test_a_full_disk_is_a_sentence_and_keeps_what_came(tmp_path: Path, hub
     assert hub.asked[-1] == (PLACE, "bytes=1000000-")
 
 
+@pytest.mark.parametrize("place", ["", ".partial", "toy"])
+async def test_a_file_where_a_folder_should_be_is_said_to_be_in_the_way(
+    tmp_path: Path, hub: Files, place: str
+) -> None:
+    root = tmp_path / "models"
+    in_the_way = root / place
+    in_the_way.parent.mkdir(exist_ok=True)
+    in_the_way.write_text("a file")
+    with pytest.raises(ModelPullFailed) as caught:
+        await store_of(root, toy()).pull(["toy"])
+    assert f"{in_the_way} is a file, and should be a folder" in str(caught.value)
+
+
+def test_where_models_should_lie_is_a_file_and_so_none_is_there(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("a file")
+    store = ModelStore(tmp_path / "models")
+    assert all(store.state(name) == "missing" for name in CATALOGUE if name != "hibari-heart")
+
+
 def _pulling(root: Path, *more: str) -> list[str]:
     return [sys.executable, str(SCRIPT), str(root), str(len(WEIGHTS)), sha256(WEIGHTS), *more]
 
@@ -249,7 +268,7 @@ async def test_two_processes_that_pull_at_once_bring_it_once(tmp_path: Path, hub
 
 async def test_a_store_that_cannot_be_written_is_a_sentence(tmp_path: Path, hub: Files) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ModelPullFailed, match="Not a directory"):
+    with pytest.raises(ModelPullFailed, match="file is a file, and should be a folder"):
         await store_of(tmp_path / "file" / "store", toy()).pull(["toy"])
 
 

@@ -11,23 +11,17 @@ from rich.console import Console
 
 from stages.asr.campp.geometry import Geometry, NotAModel
 from stages.asr.campp.graph import open_graph
+from stages.asr.campp.training import arguments
 from stages.asr.campp.training import verbs as training
 from stages.errors import UserError
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    _add_new(verbs.add_parser("new", help="make a model with random weights"))
-    _add_wenet(verbs.add_parser("import-wenet", help="make a model of a WeNet U2++ checkpoint"))
-    int8 = verbs.add_parser("int8", help="make an INT8 copy of a model")
-    int8.add_argument("model", type=Path, metavar="IN.onnx")
-    int8.add_argument("out", type=Path, metavar="OUT.onnx")
-    _add_graph(verbs.add_parser("graph", help="build a graph for decode: wfst"))
-    show = verbs.add_parser("show", help="show what a model file says about itself")
-    show.add_argument("model", type=Path, metavar="MODEL.onnx")
-    _add_partials(verbs.add_parser("partials", help="compare words shown while a caller speaks"))
-    training.add(verbs)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
+    for name, (add_arguments, told) in _VERBS.items():
+        add_arguments(verbs.add_parser(name, help=told, description=told))
+    arguments.add(verbs)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -49,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
             _graph(options, out)
         case "partials":
             return int(_needed("stages.asr.campp.partials.command", "train").run(options))
-        case verb if verb in training.VERBS:
+        case verb if verb in arguments.VERBS:
             return training.run(options)
         case _:
             _shown(options.model, out)
@@ -57,15 +51,29 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _add_new(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("out", type=Path, metavar="OUT.onnx")
-    parser.add_argument("--size", choices=("tiny", "small", "base"), default="small")
+    parser.add_argument("out", type=Path, metavar="OUT.onnx", help="file to write")
     parser.add_argument(
-        "--strides", default="1,2,2", help="of the three segments: 1,2,2 or 1,1,1 (default 1,2,2)"
+        "--size", choices=("tiny", "small", "base"), default="small",
+        help="of the network (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--strides", default="1,2,2",
+        help="of the network's three segments: 1,2,2 or 1,1,1 (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--chunk", type=int, default=16,
+        help="frames of 20 ms that it hears at once: 8, 16 or 32 (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tokens", type=Path, metavar="FILE", help="what it can write: a token a line, blank first"
     )
-    parser.add_argument("--chunk", type=int, default=16, help="frames of 20 ms a packet: 8, 16, 32")
-    parser.add_argument("--tokens", type=Path, help="a file with a token a line, blank first")
-    parser.add_argument("--vocabulary", type=int, default=5538, help="tokens, without --tokens")
-    parser.add_argument("--seed", type=int, default=0, help="of the random weights")
+    parser.add_argument(
+        "--vocabulary", type=int, default=5538, metavar="N",
+        help="number of tokens where no file names them (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the random weights (default: %(default)s)"
+    )
     _add_kind(parser)
     parser.add_argument(
         "--peer", type=Path, metavar="DIR", help="write it for sherpa-onnx too (strides 1,1,1);"
@@ -74,45 +82,87 @@ def _add_new(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_wenet(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, metavar="DIR", help="final.pt, train.yaml, units.txt")
-    parser.add_argument("out", type=Path, metavar="OUT.onnx")
-    parser.add_argument("--chunk", type=int, default=8, help="frames of 40 ms; 8 are 320 ms")
-    parser.add_argument("--left-chunks", type=int, default=4)
-    parser.add_argument("--name", default="wenet")
-    parser.add_argument("--language", default="")
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="folder with final.pt, train.yaml and units.txt"
+    )
+    parser.add_argument("out", type=Path, metavar="OUT.onnx", help="file to write")
+    parser.add_argument(
+        "--chunk", type=int, default=8,
+        help="frames of 40 ms that it hears at once (default: %(default)s, 320 ms)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--left-chunks", type=int, default=4, metavar="N",
+        help="chunks of the past that it looks back at (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--name", default="wenet", help="that the model is shown by (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--language", default="", help="that it hears, as zh or en (default: not said)"
+    )
     _add_kind(parser)
 
 
 def _add_kind(parser: argparse.ArgumentParser) -> None:
     kind = parser.add_mutually_exclusive_group()
-    kind.add_argument("--int8", action="store_true", help="quantise it, for a CPU")
+    kind.add_argument("--int8", action="store_true", help="quantise it to INT8, for a CPU")
     kind.add_argument(
-        "--resident", action="store_true", help="for a GPU: caches never leave the device"
+        "--resident", action="store_true", help="for a GPU: its caches never leave the device"
     )
 
 
+def _add_int8(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="IN.onnx", help="the model to copy")
+    parser.add_argument("out", type=Path, metavar="OUT.onnx", help="file to write")
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="a model of ours")
+
+
 def _add_graph(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL.onnx", help="whose tokens it is for")
-    parser.add_argument("lexicon", type=Path, metavar="LEXICON", help="lines of a word, its tokens")
+    parser.add_argument(
+        "model", type=Path, metavar="MODEL.onnx", help="the model whose tokens it is for"
+    )
+    parser.add_argument(
+        "lexicon", type=Path, metavar="LEXICON", help="a file: on each line a word and its tokens"
+    )
     parser.add_argument("arpa", type=Path, metavar="LM.arpa", help="n-grams over these words")
-    parser.add_argument("out", type=Path, metavar="DIR")
+    parser.add_argument("out", type=Path, metavar="DIR", help="folder to write")
 
 
 def _add_partials(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "manifest", type=Path, nargs="?", default=Path("../shared/speech/dev/manifest.jsonl"),
-        metavar="MANIFEST.jsonl", help="recordings (default %(default)s)",
+        metavar="MANIFEST.jsonl", help="list of recordings (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--sets", default="en_assistant", help="of the manifest, by comma; '' is all (%(default)s)"
+        "--sets", default="en_assistant",
+        help="of the manifest, by comma; '' is all (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--model", default="en-small", help="of campp, by name or file (default: %(default)s)"
     )
-    parser.add_argument("--model", default="en-small", help="of campp (default %(default)s)")
     parser.add_argument(
         "--beside", default="moonshine", metavar="ENGINE",
-        help="the other recogniser; its finals are what both are measured against (%(default)s)",
+        help="the other recogniser; its finals are what both are measured against (default:"
+        " %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--limit", type=int, default=0, help="utterances at most; 0 is all")
+    parser.add_argument(
+        "--limit", type=int, default=0, metavar="N", help="utterances at most (default: all)"
+    )
     parser.add_argument("--json", action="store_true", help="print figures for programs")
+
+
+_VERBS = {
+    "new": (_add_new, "make a model with random weights"),
+    "import-wenet": (_add_wenet, "make a model of a WeNet U2++ checkpoint"),
+    "int8": (_add_int8, "make an INT8 copy of a model"),
+    "graph": (_add_graph, "build a search graph, for profiles with 'decode: wfst'"),
+    "show": (_add_show, "show what a model file says about itself"),
+    "partials": (_add_partials, "compare words shown while a caller speaks"),
+}
+"""What is not training: each verb's arguments, and a sentence about it."""
 
 
 def _new(options: argparse.Namespace, out: Console) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import wave
+from functools import partial
 from pathlib import Path
 
+import anyio
 import numpy as np
 import pytest
 
 from agent.caller import Manners, place
 from agent.errors import NotPossible
 from agent.line import PLAYOUT_RATE
-from agent.messages import HeardReply, Silenced, ToPage
+from agent.messages import Heard, HeardReply, Silenced, ToPage
 from agent.webrtc import sound
 from tests.agent.caller.sounds import quiet, wav
 from tests.servers.tone_agent import ToneAgent, serving, tone
@@ -81,6 +83,39 @@ async def test_an_interruption_is_timed_to_the_silence(beep: Path) -> None:
     assert silenced[0].at - silenced[0].speech_start == pytest.approx(second.silenced_ms, abs=0.01)
 
 
+async def test_of_a_call_that_is_broken_off_what_there_was_is_kept(
+    beep: Path, tmp_path: Path
+) -> None:
+    out, second = tmp_path / "out", anyio.Event()
+
+    def follow(word: ToPage) -> None:
+        if isinstance(word, Heard) and word.turn == 2:
+            second.set()
+
+    async with serving(ToneAgent()) as agent, anyio.create_task_group() as tasks:
+        tasks.start_soon(
+            partial(place, agent.url, [beep] * 3, out=out, on_message=follow, manners=QUICK)
+        )
+        await second.wait()
+        tasks.cancel_scope.cancel()
+    kept = json.loads((out / "call.json").read_text())
+    assert [turn["failure"] for turn in kept["turns"]] == [None, "beep.wav: broken off."]
+    assert kept["turns"][0]["reply"] == "Toot."
+    assert kept["turns"][0]["heard_ms"] > 300
+    assert kept["failures"] == ["beep.wav: broken off."]
+    with wave.open(str(out / "call.wav")) as file:
+        assert file.getnframes() > 0.9 * PLAYOUT_RATE
+
+
+async def test_a_call_that_is_broken_off_before_it_began_leaves_nothing(
+    beep: Path, tmp_path: Path
+) -> None:
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await place("http://127.0.0.1:9", [beep], out=tmp_path, manners=QUICK)
+    assert not any((tmp_path / name).exists() for name in ("call.json", "call.wav"))
+
+
 async def test_an_agent_that_does_not_answer_fails_the_turn_with_a_sentence(beep: Path) -> None:
     async with serving(ToneAgent(mute=True)) as agent:
         result = await place(agent.url, [beep], manners=Manners(settle=0.1, deadline=1.0))
@@ -108,8 +143,10 @@ async def test_a_busy_agent_says_when_to_come_back(beep: Path) -> None:
 
 
 async def test_nobody_at_the_url_is_a_sentence(beep: Path) -> None:
-    with pytest.raises(NotPossible, match=r"There is no FirstWord agent at http://127\.0\.0\.1:9"):
-        await place("http://127.0.0.1:9", [beep])
+    for url in ("http://127.0.0.1:9", "http://localhost:9"):
+        with pytest.raises(NotPossible) as caught:
+            await place(url, [beep])
+        assert str(caught.value) == f"There is no FirstWord agent at {url}: Connection refused."
 
 
 async def test_a_server_of_something_else_is_a_sentence(beep: Path) -> None:

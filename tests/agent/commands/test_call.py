@@ -96,7 +96,7 @@ async def test_what_cannot_be_kept_is_said_before_the_call(
     beep: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with serving(ToneAgent()) as agent:
-        with pytest.raises(NotPossible, match=r"Nothing can be written to .*choose another"):
+        with pytest.raises(NotPossible, match=r"written to .*: Not a directory; choose another"):
             await call.place(agent.url, [beep], out=beep, manners=QUICK)
     assert "connected" not in capsys.readouterr().out
 

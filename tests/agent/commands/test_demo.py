@@ -13,6 +13,8 @@ from agent.commands.demo import recordings
 from agent.profile import load
 from agent.serving import own_agent
 from stages.models import ModelStore
+from tests.agent.caller.sounds import quiet, wav
+from tests.servers.tone_agent import tone
 
 
 def test_a_recording_that_is_not_there_is_said_before_anything_is_brought(
@@ -24,6 +26,26 @@ def test_a_recording_that_is_not_there_is_said_before_anything_is_brought(
     told = capsys.readouterr()
     assert told.err == f"firstword: There is no recording {tmp_path / 'absent.wav'}.\n"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wrong", ["text", "silence", "out"])
+def test_what_cannot_be_said_or_kept_is_told_before_anything_is_brought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], wrong: str
+) -> None:
+    monkeypatch.setenv("FIRSTWORD_MODELS", str(tmp_path / "models"))
+    text = tmp_path / "text.wav"
+    text.write_text("no sound")
+    said = {"text": text, "silence": wav(tmp_path, quiet(0.5))}.get(wrong)
+    asked = ["demo", "--say", str(said or wav(tmp_path, tone(0.5)))]
+    asked += ["--out", str(text if wrong == "out" else tmp_path / "out")]
+    assert run(asked) == 2
+    sentence = {
+        "text": f"{text} cannot be read as sound: ",
+        "silence": f"{said} is silent from end to end; ",
+        "out": f"Nothing can be written to {text}: Not a directory; choose another with --out.\n",
+    }[wrong]
+    assert capsys.readouterr().err.startswith(f"firstword: {sentence}")
+    assert not (tmp_path / "models").exists()
 
 
 @pytest.mark.model

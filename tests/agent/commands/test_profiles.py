@@ -42,6 +42,22 @@ def test_a_profile_is_never_overwritten(mine: Path, capsys: pytest.CaptureFixtur
     assert file.read_text() == "extends: bare\n"
 
 
+@pytest.mark.parametrize("folder", ["file", "file/below"])
+def test_a_file_where_the_folder_of_profiles_should_be_is_told(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    folder: str,
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("FIRSTWORD_PROFILES", str(tmp_path / folder))
+    assert run(["profiles", "new", "fox"]) == BAD_INPUT
+    assert capsys.readouterr().err == (
+        f"firstword: {tmp_path / folder / 'fox.yaml'} cannot be written: {tmp_path / folder} is no"
+        " folder; FIRSTWORD_PROFILES names the one of your profiles.\n"
+    )
+
+
 def test_an_id_cannot_lead_out_of_the_folder(
     mine: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.__main__ import run
+from agent.trace import open_traces
 from tests.agent.report.turns import stalled, turn
 
 
@@ -107,6 +108,22 @@ def test_a_caller_who_heard_the_reply_cut_in_is_told_everywhere(
     assert [row["interrupted_after_ms"] for row in rows] == ["700.0", "", ""]
 
 
+def test_a_caller_who_hung_up_is_told_apart_from_one_who_interrupted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hung_up = turn(1, interrupted=True, line_ended=True)
+    barge_in = turn(2, interrupted=True, interrupted_after_ms=2300.0)
+    file, html = tmp_path / "run.json", tmp_path / "report.html"
+    file.write_text(json.dumps([each.to_dict() for each in (hung_up, barge_in, turn(3))]))
+    assert run(["report", "--from", str(file), "--html", str(html)]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "1 replies interrupted; 1 cut off by the end of the line" in told
+    assert "replies cut off by the end of the line" in html.read_text()
+    assert run(["report", "--from", str(file), "--csv"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["line_ended"] for row in rows] == ["True", "False", "False"]
+
+
 def test_stalls_of_the_event_loop_are_told_everywhere(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +161,38 @@ def test_compare_says_in_a_sentence_what_changed(
     assert run(["report", "compare", str(recorded), str(slower), "--html", str(html)]) == 0
     assert "slower is 100 ms slower than run at the median" in capsys.readouterr().out
     assert "slower is 100 ms slower" in html.read_text()
+
+
+@pytest.mark.parametrize("empty", ["first", "second"])
+async def test_a_side_to_which_no_turn_belongs_is_no_comparison(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    empty: str,
+) -> None:
+    monkeypatch.setenv("FIRSTWORD_STATE", str(tmp_path))
+    async with open_traces() as traces:
+        traces.put(turn(1))
+        traces.put(turn(2, profile="wren"))
+    sides = ["nobody", "robin"] if empty == "first" else ["robin", "nobody"]
+    assert run(["report", "compare", *sides]) == 2
+    told = capsys.readouterr()
+    assert told.err == (
+        "firstword: No turn belongs to 'nobody', so nothing can be compared; turns were kept of:"
+        " robin, wren.\n"
+    )
+    assert told.out == ""
+
+
+def test_where_no_turn_was_kept_yet_nothing_can_be_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FIRSTWORD_STATE", str(tmp_path))
+    assert run(["report", "compare", "since=2d", "since=1h"]) == 2
+    assert capsys.readouterr().err == (
+        "firstword: No turn belongs to 'since=2d', so nothing can be compared; no turns were kept"
+        " yet: call the agent, or run: firstword demo\n"
+    )
 
 
 def test_over_the_budget_is_an_exit_code(

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from agent.__main__ import BAD_INPUT, run
@@ -42,6 +47,43 @@ def test_a_wrong_argument_is_one_sentence(
     said = capsys.readouterr().err
     assert sentence in said
     assert said.count("\n") == 1
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("output", ["no reader", "/dev/full", "closed"])
+def test_where_its_address_cannot_be_printed_it_answers_all_the_same(
+    output: str, tmp_path: Path
+) -> None:
+    script = {"no reader": "| true", "/dev/full": ">/dev/full", "closed": ">&-"}[output]
+    serving = f"{sys.executable} -m agent serve --profile bare --port 0 --until-eof {script}"
+    with subprocess.Popen(
+        ["sh", "-c", serving],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"FIRSTWORD_STATE": str(tmp_path)},
+    ) as server:
+        assert server.stdin is not None
+        assert server.stderr is not None
+        if output != "closed":
+            told = re.search(r"answers at (\S+) .* output does not take", server.stderr.readline())
+            assert told is not None
+            assert httpx.get(told[1]).status_code == 200
+        server.stdin.close()
+        assert server.stderr.read() == ""
+    assert server.returncode == 0
+
+
+def test_until_eof_needs_an_input_that_can_be_waited_for() -> None:
+    asked = [sys.executable, "-m", "agent", "serve", "--profile", "bare", "--until-eof"]
+    done = subprocess.run(
+        asked, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (BAD_INPUT, "")
+    assert done.stderr == (
+        "firstword: --until-eof waits for the end of standard input, which must be a pipe or a"
+        " terminal for that.\n"
+    )
 
 
 def test_the_credential_of_turn_comes_from_the_environment_and_is_not_shown(

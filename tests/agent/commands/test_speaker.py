@@ -91,6 +91,26 @@ def test_trials_that_are_none_are_named_with_their_line(run: Run, tmp_path: Path
     done = run("calibrate", "--engine", "spectrum", trials)
     assert done.returncode == 2
     assert "trials.jsonl:1: a trial is like" in done.stderr
+    trials.write_bytes(b"RIFF\x80")
+    done = run("calibrate", "--engine", "spectrum", trials)
+    assert (done.returncode, done.stderr) == (2, f"firstword: {trials} is not UTF-8 text.\n")
+
+
+def test_figures_are_told_though_their_picture_cannot_be_kept(run: Run, tmp_path: Path) -> None:
+    low, high = wav(tmp_path / "low.wav", 200), wav(tmp_path / "high.wav", 2000)
+    pairs = [(low, low, 1), (low, high, 0)]
+    lines = [json.dumps({"a": str(a), "b": str(b), "same": same}) for a, b, same in pairs]
+    trials = tmp_path / "trials.jsonl"
+    trials.write_text("\n".join(lines))
+    done = run("calibrate", "--engine", "spectrum", trials, "--picture", tmp_path)
+    assert "equal error rate" in done.stdout
+    assert (done.returncode, done.stderr) == (2, f"firstword: {tmp_path}: Is a directory.\n")
+
+
+def test_a_name_that_cannot_be_is_told_before_a_recording_is_heard(run: Run) -> None:
+    done = run("enrol", "--engine", "spectrum", "Anna/Bo", "none.wav")
+    assert done.returncode == 2
+    assert done.stderr.startswith("firstword: 'Anna/Bo' cannot be a name: ")
 
 
 @pytest.mark.model

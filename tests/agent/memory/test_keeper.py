@@ -110,6 +110,16 @@ async def test_a_cancelled_server_keeps_its_last_turn_and_sums_up_after_the_next
     assert memory.dropped == 0
 
 
+async def test_a_folder_that_may_not_be_looked_into_costs_one_warning_and_not_the_server(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        async with open_memories(tmp_path / ("long" * 100)):
+            pass
+    [warning] = [entry.getMessage() for entry in caplog.records]
+    assert "memory.sqlite cannot be read: File name too long. Calls go on." in warning
+
+
 async def test_a_disk_that_takes_nothing_costs_one_warning_and_is_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

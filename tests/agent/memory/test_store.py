@@ -146,6 +146,20 @@ def test_a_bounded_number_is_kept(book: MemoryBook) -> None:
     put(book, remembered("Anna", said="what is there may change"))
 
 
+def test_a_folder_that_may_not_be_looked_into_is_a_sentence(tmp_path: Path) -> None:
+    book = MemoryBook(tmp_path / ("long" * 100))  # as little to be seen as one of somebody else's
+    for work in (
+        book.all,
+        book.purge,
+        book.forget_all,
+        lambda: book.get("Anna", "bare"),
+        lambda: book.forget("Anna"),
+        lambda: put(book, remembered()),
+    ):
+        with pytest.raises(NotPossible, match=r"memory.sqlite cannot be .*File name too long"):
+            work()
+
+
 def test_files_that_cannot_be_are_sentences(book: MemoryBook, tmp_path: Path) -> None:
     put(book, remembered())
     with closing(sqlite3.connect(book.file)) as database:

@@ -56,6 +56,43 @@ def test_a_budget_that_is_not_there_is_said_in_plain_words(tmp_path: Path) -> No
     assert str(caught.value).endswith("gone.yaml cannot be read: No such file or directory.")
 
 
+@pytest.mark.parametrize(
+    "text", ["", "# heard: {p50: 450}\n", "heard: {}\n", "heard:\nstages: {tts: {}}\n"]
+)
+def test_a_budget_without_a_limit_is_refused_for_it_would_pass_everything(
+    tmp_path: Path, text: str
+) -> None:
+    with pytest.raises(NotPossible) as caught:
+        budget(tmp_path, text)
+    where = tmp_path / "budget.yaml"
+    assert str(caught.value) == (
+        f"The budget {where} sets no limit; it wants lines such as heard: {{p50: 450}}."
+    )
+
+
+def test_a_count_of_none_at_all_is_a_limit(tmp_path: Path) -> None:
+    assert budget(tmp_path, "failed: 0\n").broken(summarise([turn(1)])) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"heard: {p50: 450\n\nfailed: 0\n", "line 3: expected ',' or '}', but got ':'"),
+        (b"heard: \xff\n", "it is not UTF-8 text"),
+        (b"heard: \x00\n", "a control character stands in it"),
+        (b"{a: " * 5_000, "it is nested too deeply"),
+    ],
+)
+def test_why_a_budget_cannot_be_read_is_one_sentence(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    file = tmp_path / "budget.yaml"
+    file.write_bytes(content)
+    with pytest.raises(NotPossible) as caught:
+        Budget.load(file)
+    assert str(caught.value) == f"The budget {file} cannot be read: {reason}."
+
+
 def test_cutting_callers_off_has_a_budget_too(tmp_path: Path) -> None:
     limits = budget(tmp_path, "early_endpoints: 0.05\n")
     turns = [turn(1, marks={"endpoint": -5.0}), *(turn(n) for n in range(2, 11))]

@@ -84,6 +84,13 @@ def test_a_reply_that_cut_in_is_no_barge_in() -> None:
     assert figures.interrupted == 0
 
 
+def test_a_caller_who_hangs_up_in_a_reply_does_not_interrupt_it() -> None:
+    barge_in = turn(1, interrupted=True, interrupted_after_ms=2300.0)
+    hung_up = turn(2, interrupted=True, line_ended=True)
+    figures = summarise([barge_in, hung_up, turn(3)])
+    assert (figures.interrupted, figures.line_ended) == (1, 1)
+
+
 def test_errors_and_fallbacks_are_counted_and_laid_at_the_right_door() -> None:
     failed = turn(1, error="llm: nothing came for 20 s", first_response_ms=None)
     voice = turn(2, fallbacks=("tts edge: no answer; the voice 'hibari' goes on.",))

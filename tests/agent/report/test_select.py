@@ -72,6 +72,26 @@ def test_what_cannot_be_selected_is_said(wanted: str, sentence: str, tmp_path: P
     assert str(caught.value).startswith(sentence)
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"hello\n", "it is no JSON, line 1: Expecting value"),
+        (b"RIFF\x80", "it is neither JSON nor a store of turns"),
+        (b"[" * 100_000, "it is nested too deeply"),
+        (b'[{"call": "a", "turn": "x"}]', "in a record, 'turn' is wrong: Input should be a valid"),
+    ],
+)
+def test_why_a_file_holds_no_turns_is_one_sentence(
+    content: bytes, reason: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "run.json"
+    file.write_bytes(content)
+    with pytest.raises(NotPossible) as caught:
+        select(str(file))
+    assert str(caught.value).startswith(f"{file} holds no turns that can be read: {reason}")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_file_that_holds_no_turns_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "other.json"
     file.write_text('[{"name": "no turn"}]')

@@ -15,29 +15,6 @@ from rich.console import Console
 from stages.asr.campp.decode.spoken import tells_phones
 from stages.errors import UserError
 
-VERBS = {
-    "speak": "make synthetic speech to train on",
-    "train": "train a model, or go on with it",
-    "export": "write a trained model as FP32, or as weights to go on from",
-    "quantize": "write a trained model as INT8: dynamic, static or quantisation-aware",
-    "evaluate": "count a model's word errors",
-    "words": "make a language model over words, for decoders that spell",
-}
-
-
-def add(verbs: Any) -> None:
-    """Describe the arguments of every verb; ``verbs`` is the command's group of subparsers."""
-    adds: dict[str, Callable[[argparse.ArgumentParser], None]] = {
-        "speak": _add_speak,
-        "train": _add_train,
-        "export": _add_export,
-        "quantize": _add_quantize,
-        "evaluate": _add_evaluate,
-        "words": _add_words,
-    }
-    for name, help_text in VERBS.items():
-        adds[name](verbs.add_parser(name, help=help_text, description=help_text))
-
 
 def run(options: argparse.Namespace) -> int:
     """Do what was asked.
@@ -56,98 +33,6 @@ def run(options: argparse.Namespace) -> int:
     }
     doing[options.verb](options, out)
     return 0
-
-
-def _add_speak(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("out", type=Path, metavar="DIR", help="for the clips and their manifest")
-    parser.add_argument("--count", type=int, default=8000, help="clips (default 8000)")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument(
-        "--voices",
-        default="hibari=0.55,flite=0.3,espeak=0.15",
-        help="engines and their shares (default %(default)s)",
-    )
-    parser.add_argument("--grammar", type=Path, help="instead of the one that comes with FirstWord")
-    parser.add_argument(
-        "--config", type=Path, help="a training: texts of its human clips are said too"
-    )
-    parser.add_argument("--data", type=Path, default=Path("../shared/speech"))
-    parser.add_argument("--words", type=Path, help="a list of words, to be said in a row")
-    parser.add_argument("--texts", type=Path, help="sentences, one a line")
-
-
-def _add_places(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, default=Path("../shared/speech"), help="{data}")
-    parser.add_argument("--work", type=Path, default=Path("training"), help="{work}")
-
-
-def _add_train(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", type=Path, metavar="CONFIG.yaml")
-    _add_places(parser)
-    parser.add_argument("--run", type=Path, help="folder of checkpoints (default WORK/run)")
-    parser.add_argument("--until", type=int, help="stop at this step")
-    parser.add_argument("--check", action="store_true", help="only tell what is wrong")
-
-
-def _add_export(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="RUN", help="a run's folder, or a checkpoint")
-    parser.add_argument(
-        "out", type=Path, metavar="OUT", help="OUT.onnx, or OUT.pt: weights to train on from"
-    )
-    parser.add_argument("--chunk", type=int, choices=(8, 16, 32), help="frames of 20 ms a packet")
-
-
-def _add_quantize(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="RUN", help="a run's folder, or a checkpoint")
-    parser.add_argument("out", type=Path, metavar="OUT.onnx")
-    parser.add_argument("--way", choices=("dynamic", "static", "qat"), default="static")
-    parser.add_argument("--profile", choices=("x86", "tensorrt", "rk3588"), default="x86")
-    parser.add_argument("--symmetric", action=argparse.BooleanOptionalAction, default=None)
-    parser.add_argument("--per-channel", action=argparse.BooleanOptionalAction, default=None)
-    parser.add_argument("--config", type=Path, help="the training: needed for static and qat")
-    long = parser.add_mutually_exclusive_group()
-    long.add_argument("--steps", type=int, help="of qat's fine-tuning (default 300)")
-    long.add_argument("--epochs", type=float, help="of qat's fine-tuning, instead of --steps")
-    parser.add_argument(
-        "--keep", type=Path, metavar="FILE.pt", help="write the fine-tuned weights too"
-    )
-    _add_places(parser)
-
-
-def _add_evaluate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", type=Path, metavar="MODEL.onnx")
-    parser.add_argument("manifest", type=Path, nargs="*", metavar="MANIFEST.jsonl")
-    parser.add_argument("--sets", default="", help="of the manifests, by comma; nothing is all")
-    parser.add_argument("--config", type=Path, help="a training: what it held back is heard too")
-    parser.add_argument("--beam", type=int, default=0, help="kept; 0 is greedy, or as usual")
-    parser.add_argument(
-        "--lm", type=Path, help="words (.lm; beside a model of phones as a rule), or ARPA of tokens"
-    )
-    parser.add_argument("--lm-weight", type=float)
-    parser.add_argument("--limit", type=int, default=0, help="clips of a set at most; 0 is all")
-    parser.add_argument("--json", action="store_true", help="print figures for programs")
-    _add_places(parser)
-
-
-def _add_words(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("out", type=Path, metavar="OUT.lm")
-    parser.add_argument("--texts", type=Path, help="sentences, one a line")
-    parser.add_argument("--sentences", type=int, default=60_000, help="drawn from the grammar")
-    parser.add_argument("--seed", type=int, default=5)
-    parser.add_argument("--grammar", type=Path, help="instead of the one that comes with FirstWord")
-    parser.add_argument("--config", type=Path, help="a training: texts of its human clips count")
-    parser.add_argument("--data", type=Path, default=Path("../shared/speech"))
-    parser.add_argument(
-        "--prune", type=Path, metavar="FILE.lm", help="make a smaller one of this, of nothing else"
-    )
-    parser.add_argument("--general", type=Path, metavar="FILE.arpa", help="words, to be mixed in")
-    parser.add_argument("--words", type=int, default=30_000, help="of the general model")
-    parser.add_argument("--pairs", type=int, default=400_000)
-    parser.add_argument("--triples", type=int, default=250_000)
-    parser.add_argument(
-        "--phones", action="store_true", help="with pronunciations, for networks of phones"
-    )
-    parser.add_argument("--own", type=float, default=0.4, help="share of the texts, 0 to 1")
 
 
 def _speak(options: argparse.Namespace, out: Console) -> None:

@@ -57,6 +57,15 @@ def test_clips_whose_words_are_not_certain_are_not_counted(tmp_path: Path) -> No
         asr("evaluate", TINY, tmp_path / "m.jsonl")
 
 
+def test_without_a_model_only_the_model_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        asr("evaluate")
+
+    told = capsys.readouterr().err
+    assert "[MANIFEST.jsonl ...]" in told
+    assert told.endswith("the following arguments are required: MODEL.onnx\n")
+
+
 def test_without_anything_to_hear_it_says_what_is_missing() -> None:
     with pytest.raises(UserError, match="give a manifest, or --config"):
         asr("evaluate", TINY)
