@@ -89,7 +89,10 @@ async def measure(
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the benchmark's arguments."""
-    parser.add_argument("--calls", nargs="+", type=int, default=list(CALLS), metavar="N")
+    parser.add_argument(
+        "--calls", nargs="+", type=int, default=list(CALLS), metavar="N",
+        help="calls at once, a load each (" + ", ".join(map(str, CALLS)) + ")",
+    )  # fmt: skip
     parser.add_argument("--probes", type=int, default=PROBES, help="times each delay is taken")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each load")
 
