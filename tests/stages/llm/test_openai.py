@@ -32,6 +32,7 @@ from tests.servers.chat import (
     streams,
     trickles,
 )
+from tests.skipping import skipping
 from tests.stages.streams import gathered
 
 KEY = "sk-very-secret-key"
@@ -299,6 +300,7 @@ async def test_a_server_that_only_thinks_is_not_asked_again() -> None:
 
 
 @pytest.mark.parametrize("turn", [never_answers, falls_silent(), pings(delta(""))])
+@skipping
 async def test_silence_before_the_first_word_has_a_deadline(turn: Turn) -> None:
     error, _ = await failure(turn, first_token_s=0.1)
     assert isinstance(error, Transient)
@@ -306,24 +308,27 @@ async def test_silence_before_the_first_word_has_a_deadline(turn: Turn) -> None:
 
 
 @pytest.mark.parametrize("turn", [falls_silent(delta("Hel")), pings(delta("Hel"))])
+@skipping
 async def test_silence_inside_a_reply_has_a_deadline(turn: Turn) -> None:
     error, _ = await failure(turn, between_tokens_s=0.1)
     assert isinstance(error, Transient)
     assert "fell silent for 0.1 s" in str(error)
 
 
+@skipping
 async def test_a_slow_trickle_of_words_is_still_a_reply() -> None:
     said, _ = await reply(trickles("very slowly", 0.03), first_token_s=0.25, between_tokens_s=0.25)
     assert said == "very slowly"
 
 
+@skipping
 async def test_a_reader_that_takes_its_time_is_not_the_servers_silence() -> None:
     turn = streams(delta("a"), delta("b"), *END)
     async with chat_server(turn) as server, opened(server.url, between_tokens_s=0.05) as llm:
         sink, received = anyio.create_memory_object_stream[LlmEvent](0)
         async with received, anyio.create_task_group() as tasks:
             tasks.start_soon(llm.run, ChatRequest(TALK), sink)
-            await anyio.sleep(0.2)  # the reader's time is what is tested
+            await anyio.sleep(5)  # which the clock skips
             assert [event async for event in received] == [TextDelta("a"), TextDelta("b")]
 
 
