@@ -25,7 +25,8 @@ class SkippingLoop(asyncio.SelectorEventLoop):
     """Sleeps and deadlines come in their order and at once, on a machine as busy as you like.
 
     Work takes no time on its clock: no deadline is missed because the machine was slow. Only for
-    tests that wait for nothing outside the loop: a thread or another process would have no time.
+    tests that wait for nothing outside the loop: a thread or another process has no time at all,
+    unless nothing in the loop sleeps or has a deadline meanwhile.
     Servers on loopback whose both ends are here are fine: what one end sends lies at the other
     when the sending returns.
     """
