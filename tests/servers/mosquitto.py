@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +12,7 @@ import aiomqtt
 import anyio
 from anyio.abc import Process
 
-from tests.servers.programs import program, said, started
+from tests.servers.programs import free_port, program, said, started
 
 AGENT, HOME, STRANGER = ("agent", "a secret"), ("home", "another"), ("stranger", "nothing")
 
@@ -32,12 +31,6 @@ topic readwrite lamp/#
 user stranger
 topic read nothing/at/all
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -24,6 +25,13 @@ def program(name: str, package: str = "") -> str:
     if found is None:
         missing(f"{name} is not here; get it with: apt-get install {package or name}")
     return str(found)
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 at which nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 async def started(command: Sequence[str]) -> Process:

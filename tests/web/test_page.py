@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import anyio
@@ -34,12 +33,6 @@ RECORD: dict[str, Any] = {
     "measured_to": "heard",
     "hidden": {"llm": 96.0},
 }
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
 
 
 async def call(page: Page, button: str = "Call") -> None:

@@ -16,8 +16,7 @@ from agent.__main__ import run
 from agent.errors import NotPossible
 from agent.mqtt import MqttSettings, open_mqtt
 from tests.agent.mqtt.following import BASE, ScriptedDesk
-from tests.servers.mosquitto import free_port
-from tests.servers.programs import said
+from tests.servers.programs import free_port, said
 
 pytestmark = pytest.mark.skipif(
     find_spec("amqtt") is None, reason="pip install 'firstword[broker]'"

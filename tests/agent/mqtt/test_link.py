@@ -20,7 +20,8 @@ from agent.mqtt.link import Link
 from agent.mqtt.shapes import json_schema
 from agent.timeline import Timeline, TurnRecord
 from tests.agent.mqtt.following import BASE, ScriptedDesk, follower
-from tests.servers.mosquitto import AGENT, Broker, free_port, mosquitto
+from tests.servers.mosquitto import AGENT, Broker, mosquitto
+from tests.servers.programs import free_port
 from tests.told import told_by
 
 SHAPES = {

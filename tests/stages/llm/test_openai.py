@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -32,8 +31,9 @@ from tests.servers.chat import (
     streams,
     trickles,
 )
+from tests.servers.programs import free_port
 from tests.skipping import skipping
-from tests.stages.streams import gathered
+from tests.stages.streams import gathered, text
 
 KEY = "sk-very-secret-key"
 TALK = (Message("system", "Be brief."), Message("user", "Hello?"))
@@ -49,10 +49,6 @@ async def opened(url: str, **options: Any) -> AsyncIterator[Llm]:
 
 async def ask(llm: Llm, max_tokens: int = 256) -> list[LlmEvent]:
     return await gathered(partial(llm.run, ChatRequest(TALK, max_tokens=max_tokens)))
-
-
-def text(events: list[LlmEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
 async def reply(*turns: Turn, **options: Any) -> tuple[str, ChatServer]:
@@ -175,17 +171,11 @@ async def test_warming_may_read_the_persona_to_the_server() -> None:
 
 
 async def test_warming_a_server_that_is_not_there_is_quiet() -> None:
-    async with opened(f"http://127.0.0.1:{closed_port()}/v1") as llm:
+    async with opened(f"http://127.0.0.1:{free_port()}/v1") as llm:
         await llm.warm(TALK)
 
 
 # --- a server that does not -----------------------------------------------------------------
-
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize(
@@ -228,7 +218,7 @@ async def test_a_server_that_asks_for_too_much_patience_is_not_waited_for() -> N
 
 
 async def test_a_server_that_is_not_there_is_named() -> None:
-    port = closed_port()
+    port = free_port()
     async with opened(f"http://127.0.0.1:{port}/v1", retries=0) as llm:
         with pytest.raises(ExceptionGroup) as caught:
             await ask(llm)

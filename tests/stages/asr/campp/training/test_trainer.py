@@ -22,13 +22,9 @@ from stages.asr.campp.training.checkpoint import BadCheckpoint, NotKept
 from stages.asr.campp.training.corpus import Corpus
 from stages.asr.campp.training.text import PHONES, TOKENS
 from stages.asr.campp.training.trainer import train
-from tests.stages.asr.campp.training.tones import chorus, lesson, songbook
+from tests.stages.asr.campp.training.tones import chorus, lesson, silent, songbook
 
 pytestmark = pytest.mark.timeout(120)
-
-
-def silent(line: str) -> None:
-    """Hear nothing of the progress."""
 
 
 @pytest.fixture(scope="module")
