@@ -25,7 +25,7 @@ from stages.errors import Transient
 from stages.events import SAMPLE_RATE, ChatRequest, LlmEvent, Message, TextDelta
 from stages.speaker.spectrum import Spectrum
 from tests.agent.calling import Running, calling
-from tests.agent.test_company import voice
+from tests.agent.voices import voice
 
 ANNA, BO, STRANGER = 200.0, 3_000.0, 900.0
 STORY = "One is here. Two is there. Three is far away. Four is gone. Five came back."

@@ -18,7 +18,8 @@ from agent.calls import open_calls
 from agent.server import MemoryRoutes, ServeSettings, serve
 from agent.webrtc import IceSettings
 from tests.agent.server.test_memories import memories_of
-from tests.agent.server.test_voices import enrolment, form, wav
+from tests.agent.server.test_voices import enrolment, form
+from tests.agent.voices import wav
 from tests.conftest import missing
 from tests.servers.edge_http import ScriptedCalls, served, shipped
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from aiohttp import FormData
 from pydantic import SecretStr
 
@@ -17,20 +14,9 @@ from agent.engines import open_engines
 from agent.enrolment import Enrolment
 from agent.profile import Profile, load
 from agent.speakers import SpeakerBook
-from stages.events import SAMPLE_RATE
 from stages.models import ModelStore
+from tests.agent.voices import wav
 from tests.servers.edge_http import TOKEN, ScriptedCalls, Served, bearer, served
-
-
-def wav(hertz: float, seconds: float = 5.0) -> bytes:
-    at = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    held = io.BytesIO()
-    with wave.open(held, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(SAMPLE_RATE)
-        out.writeframes((9000 * np.sin(2 * np.pi * hertz * at)).astype("<i2").tobytes())
-    return held.getvalue()
 
 
 def form(name: str, *clips: bytes) -> FormData:
