@@ -79,7 +79,7 @@ def test_trials_that_are_none_are_named_with_their_line(run: Run, tmp_path: Path
 
 
 def test_figures_are_told_though_their_picture_cannot_be_kept(run: Run, tmp_path: Path) -> None:
-    low, high = wav(tmp_path / "low.wav", 200), wav(tmp_path / "high.wav", 2000)
+    low, high = recorded(tmp_path / "low.wav", 200), recorded(tmp_path / "high.wav", 2000)
     pairs = [(low, low, 1), (low, high, 0)]
     lines = [json.dumps({"a": str(a), "b": str(b), "same": same}) for a, b, same in pairs]
     trials = tmp_path / "trials.jsonl"
