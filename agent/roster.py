@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
+from anyio.abc import TaskStatus
 
 from agent.errors import ProfileError
 from agent.profile import Profile, Shelf
@@ -59,9 +60,18 @@ class Roster:
         """Return what is wrong with a profile whose last good version is used; empty: nothing."""
         return self._why.get(profile_id, "")
 
-    async def watch(self, changed: Callable[[], Awaitable[None]]) -> None:
-        """Call ``changed`` whenever a file was saved, made or removed; until cancelled."""
+    async def watch(
+        self,
+        changed: Callable[[], Awaitable[None]],
+        *,
+        task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Call ``changed`` whenever a file was saved, made or removed; until cancelled.
+
+        It has started when it knows what there is: what changes from then on is noticed.
+        """
         known = await self._workers.run(self._signature)
+        task_status.started()
         while True:
             await anyio.sleep(LOOK_S)
             seen = await self._workers.run(self._signature)

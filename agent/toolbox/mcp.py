@@ -26,25 +26,37 @@ MOST_TOOLS = 32
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Opened:
+    """A server that was opened; it may have broken since."""
+
+    tools: tuple[Tool, ...]
+    broken: anyio.Event
+
+
 @dataclass(eq=False)
 class McpServers:
     """The servers that characters want, each opened once."""
 
     _tasks: TaskGroup
-    _open: dict[McpChoice, tuple[Tool, ...]] = field(default_factory=dict)
+    _open: dict[McpChoice, _Opened] = field(default_factory=dict)
     _lock: anyio.Lock = field(default_factory=anyio.Lock)
 
     def tools(self, choice: McpChoice) -> tuple[Tool, ...]:
-        """Return the tools of a server; none where it could not be opened."""
-        return self._open.get(choice, ())
+        """Return the tools of a server; none where it could not be opened, or has broken."""
+        return self._open[choice].tools if self._stands(choice) else ()
 
     async def connect(self, choices: Iterable[ToolChoice]) -> None:
         """Open the servers among these choices, within ``CONNECT_S`` each; a failure is logged."""
         for choice in choices:
             if isinstance(choice, McpChoice):
                 async with self._lock:
-                    if choice not in self._open:
+                    if not self._stands(choice):
                         await self._connect(choice)
+
+    def _stands(self, choice: McpChoice) -> bool:
+        # One that broke is let go of beside this, and that takes its time: nobody waits for it.
+        return choice in self._open and not self._open[choice].broken.is_set()
 
     async def _connect(self, choice: McpChoice) -> None:
         reason = f"it was not ready within {CONNECT_S:g} s"
@@ -55,26 +67,27 @@ class McpServers:
 
     async def _keep(self, choice: McpChoice, *, task_status: TaskStatus[str]) -> None:
         """Hold a server open until it fails, or the block of ``open_mcp`` ends."""
-        told, broken = False, anyio.Event()
+        opened: _Opened | None = None
         try:
             async with _client(choice) as client:
                 listed = (await client.list_tools()).tools
                 wanted = [one for one in listed if not choice.tools or one.name in choice.tools]
+                broken = anyio.Event()
                 made = (_tool(choice, client, one, broken) for one in wanted[:MOST_TOOLS])
-                self._open[choice] = tuple(made)
-                told = True
+                self._open[choice] = opened = _Opened(tuple(made), broken)
                 task_status.started("")
                 await broken.wait()  # the client itself says nothing when its server dies
                 _log.warning("The MCP server %s broke; it is opened anew when wanted.", choice.name)
         except Exception as error:  # noqa: BLE001  # the server is not ours; no call may end by it
             while isinstance(error, ExceptionGroup):
                 error = error.exceptions[0]
-            if told:
+            if opened:
                 _log.warning("The MCP server %s is gone: %s", choice.name, error)
             else:
                 task_status.started(str(error) or type(error).__name__)
         finally:
-            self._open.pop(choice, None)
+            if self._open.get(choice) is opened:  # and not the one that was opened after it broke
+                self._open.pop(choice, None)
 
 
 def _client(choice: McpChoice) -> Any:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,10 +28,10 @@ from stages.events import SAMPLE_RATE, Voice
 from stages.models import ModelStore
 from stages.tts.edge import EdgeOptions, EdgeTts
 from tests.agent.calling import calling
-from tests.conftest import missing
 from tests.servers.chat import chat_server, says
 from tests.servers.edge import edge_server, mp3, speaks, tone
 from tests.servers.funasr_ws import FunasrServer, funasr_server
+from tests.servers.programs import program
 from tests.stages.asr.funasr.conftest import tiny
 from tests.stages.clips import clip
 from tests.web.serving import served
@@ -90,8 +89,7 @@ async def test_where_the_online_voice_is_refused_the_robots_voice_says_the_same_
     tmp_path: Path, speech: Path
 ) -> None:
     """What a machine without a network has of a Chinese voice: Debian's espeak-ng."""
-    if shutil.which("espeak-ng") is None:
-        missing("espeak-ng is not installed: apt-get install espeak-ng")
+    program("espeak-ng")
     words = FunasrServer(("甚至", "出现"), ("甚至出现交易几乎停滞的情况。", ""))
     async with (
         funasr_server(words) as asr,

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import numpy as np
 import pytest
 
 from agent.company import Company
@@ -23,15 +22,11 @@ from stages.events import SAMPLE_RATE, Print, Samples
 from stages.models import ModelStore
 from stages.speaker.spectrum import Spectrum
 from tests.agent.calling import Running, calling
+from tests.agent.voices import voice
 from tests.stages.clips import clip
 
 STORY = "tell me a very long story about the sea and its ships"
 OWNER, STRANGER = 200.0, 900.0
-
-
-def voice(hertz: float, seconds: float) -> Samples:
-    at = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    return (0.3 * np.sin(2 * np.pi * hertz * at)).astype(np.float32)
 
 
 def bare(**wishes: Any) -> Profile:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import anyio
 import pytest
 
@@ -9,8 +11,15 @@ from agent.foresee import READINGS, Foreseeing
 from stages.contracts import Sink
 from stages.errors import Transient
 from stages.events import ChatRequest, LlmEvent, Message
+from tests.skipping import SKIPPING
 
 SAID = (Message("user", "How old is"),)
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, Mapping[str, object]]:
+    """To wait until all tasks are blocked takes no time here."""
+    return SKIPPING
 
 
 class Plain:

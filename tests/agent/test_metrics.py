@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import socket
-import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import anyio
 import httpx
@@ -22,8 +18,8 @@ from agent.metrics import CONTENT_TYPE, Metrics
 from agent.report.page import style
 from agent.server import Figures
 from tests.agent.report.turns import guessed, turn
-from tests.conftest import missing
 from tests.servers.edge_http import ScriptedCalls, served
+from tests.servers.programs import program, running
 
 DASHBOARD = Path(__file__).resolve().parents[2] / "docs" / "grafana.json"
 SCRAPED_S = 30.0
@@ -194,75 +190,77 @@ def test_the_dashboard_asks_only_for_what_there_is() -> None:
     assert asked <= known
 
 
+@dataclass
+class Scraped:
+    """Figures that tell a test how often they were asked for."""
+
+    metrics: Metrics
+    _count: int = 0
+    _news: anyio.Event = field(default_factory=anyio.Event)
+
+    def text(self) -> bytes:
+        self._count += 1
+        self._news.set()
+        self._news = anyio.Event()
+        return self.metrics.text()
+
+    async def taken_in(self) -> None:
+        """Wait until Prometheus knows what is true now: it asks again when it has kept a scrape."""
+        enough = self._count + 2
+        with anyio.fail_after(SCRAPED_S):
+            while self._count < enough:
+                await self._news.wait()
+
+
 @pytest.mark.timeout(60)
 async def test_a_real_prometheus_scrapes_us_and_answers_the_dashboard(tmp_path: Path) -> None:
-    program = shutil.which("prometheus")
-    if program is None:
-        missing("Prometheus is not here; get it with: apt-get install prometheus")
     metrics = Metrics()
     metrics.watch(House())
     metrics.turn(turn(1))
-    figures = Figures(metrics.text, lambda _: "", style())
+    scraped = Scraped(metrics)
+    figures = Figures(scraped.text, lambda _: "", style())
     async with (
         served(ScriptedCalls(), figures=figures) as server,
-        prometheus(str(program), tmp_path, server.url) as ask,
+        prometheus(tmp_path, server.url) as ask,
     ):
-        up = await until(ask, "up")
-        assert up == 1
+        await scraped.taken_in()
+        assert await ask("up") == [1]
         metrics.turn(turn(2))  # a rate needs two scrapes that differ
-        assert await until(ask, "firstword_turns_total > 1") == 2
-        median = next(e for e in expressions() if "(0.5," in e and "first_response" in e)
-        assert 0.5 <= await until(ask, median) <= 0.6
+        await scraped.taken_in()
+        assert await ask("firstword_turns_total") == [2]
+        [median] = await ask(
+            next(e for e in expressions() if "(0.5," in e and "first_response" in e)
+        )
+        assert 0.5 <= median <= 0.6
         for expr in expressions():
-            assert (await ask(expr))["status"] == "success", expr
-
-
-async def until(ask: Any, query: str) -> float:
-    """Ask until there is a number."""
-    with anyio.fail_after(SCRAPED_S):
-        while True:
-            answer = await ask(query)
-            assert answer["status"] == "success", answer
-            found = [float(each["value"][1]) for each in answer["data"]["result"]]
-            if found and found[0] == found[0]:
-                return found[0]
-            await anyio.sleep(0.2)
+            await ask(expr)
 
 
 @asynccontextmanager
-async def prometheus(program: str, folder: Path, target: str) -> AsyncIterator[Any]:
-    """Run Prometheus on a free port, scraping ``target`` every second."""
+async def prometheus(
+    folder: Path, target: str
+) -> AsyncIterator[Callable[[str], Awaitable[list[float]]]]:
+    """Run Prometheus, scraping ``target`` every second; give what asks it for numbers."""
     host = target.removeprefix("http://")
     config = folder / "prometheus.yml"
     config.write_text(
         "scrape_configs:\n"
         "  - job_name: firstword\n"
-        "    scrape_interval: 1s\n"
+        "    scrape_interval: 1s\n"  # and no scrape may take longer
         f"    static_configs: [{{targets: ['{host}']}}]\n"
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [program, f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}"]
-    command.append(f"--web.listen-address=127.0.0.1:{port}")
-    async with (
-        await anyio.open_process(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as process,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5) as client,
-    ):
+    command = [program("prometheus"), f"--config.file={config}"]
+    command += [f"--storage.tsdb.path={folder / 'data'}", "--web.listen-address=127.0.0.1:0"]
+    listens = r'"Listening on" address=(\S+)[^\0]*ready to receive web requests'
+    async with running(command, listens) as found, httpx.AsyncClient(timeout=10) as client:
 
-        async def ask(query: str) -> Any:
-            try:
-                reply = await client.get("/api/v1/query", params={"query": query})
-                return reply.json()
-            except (httpx.TransportError, ValueError):  # it is not up yet
-                return {"status": "success", "data": {"result": []}}
+        async def ask(query: str) -> list[float]:
+            url = f"http://{found[1]}/api/v1/query"
+            answer = (await client.get(url, params={"query": query})).json()
+            assert answer["status"] == "success", (query, answer)
+            return [float(each["value"][1]) for each in answer["data"]["result"]]
 
-        try:
-            yield ask
-        finally:
-            process.kill()
+        yield ask
 
 
 async def test_metrics_are_behind_the_token_where_there_is_one() -> None:

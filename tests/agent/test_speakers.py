@@ -16,11 +16,7 @@ from agent.speakers import Clip, SpeakerBook, UnreadableBook, print_of
 from stages.audio import silence
 from stages.events import SAMPLE_RATE, Samples
 from stages.speaker.spectrum import Spectrum
-
-
-def voice(hertz: float, seconds: float, loud: float = 0.3) -> Samples:
-    at = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    return (loud * np.sin(2 * np.pi * hertz * at)).astype(np.float32)
+from tests.agent.voices import voice
 
 
 def one(name: str = "Anna", model: str = "spectrum", at: int = 0) -> VoicePrint:

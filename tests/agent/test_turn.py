@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from agent.decisions import (
     AskFinal,
     Close,
@@ -17,12 +15,6 @@ from agent.turn import FINAL_DEADLINE_MS, Turns
 from stages.audio import milliseconds_in, samples_in
 from stages.events import Transcript
 from tests.agent.taking_turns import QUICK, Floor, kinds, knobs, replying
-
-
-@pytest.fixture(params=[20, 32], ids=["20 ms frames", "32 ms frames"])
-def floor(request: pytest.FixtureRequest) -> Floor:
-    return Floor(QUICK, request.param)
-
 
 # --- a turn ---------------------------------------------------------------------------------
 

@@ -16,12 +16,6 @@ from agent.interrupt import KNOCK_MS
 from agent.turn import FINAL_DEADLINE_MS, NOISE_MS
 from tests.agent.taking_turns import QUICK, Floor, kinds, knobs, replying
 
-
-@pytest.fixture(params=[20, 32], ids=["20 ms frames", "32 ms frames"])
-def floor(request: pytest.FixtureRequest) -> Floor:
-    return Floor(QUICK, request.param)
-
-
 # --- over a reply ---------------------------------------------------------------------------
 
 

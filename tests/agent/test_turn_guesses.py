@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from agent.decisions import Drop, Open, Prepare, Release
-from tests.agent.taking_turns import QUICK, Floor, knobs
-
-
-@pytest.fixture(params=[20, 32], ids=["20 ms frames", "32 ms frames"])
-def floor(request: pytest.FixtureRequest) -> Floor:
-    return Floor(QUICK, request.param)
+from tests.agent.taking_turns import Floor, knobs
 
 
 def test_speech_in_a_pause_takes_the_guess_back(floor: Floor) -> None:

@@ -1,4 +1,7 @@
-"""A chat-completions server on loopback that behaves, or misbehaves, as a test says."""
+"""A chat-completions server on loopback that behaves, or misbehaves, as a test says.
+
+Where its pace is what is tested, run the test on the clock of ``tests/skipping.py``.
+"""
 
 from __future__ import annotations
 

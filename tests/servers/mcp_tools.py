@@ -1,4 +1,4 @@
-"""An MCP server with two tools, over stdio; or over HTTP on the port in its first argument."""
+"""An MCP server with two tools, over stdio; with an argument over HTTP on a free port."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def burn(title: str) -> str:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        server.run("streamable-http", host="127.0.0.1", port=int(sys.argv[1]))
+        server.run("streamable-http", host="127.0.0.1", port=0)
     else:
         server.run("stdio")

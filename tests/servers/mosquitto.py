@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +12,7 @@ import aiomqtt
 import anyio
 from anyio.abc import Process
 
-from tests.conftest import missing
+from tests.servers.programs import free_port, program, said, started
 
 AGENT, HOME, STRANGER = ("agent", "a secret"), ("home", "another"), ("stranger", "nothing")
 
@@ -35,19 +33,6 @@ topic read nothing/at/all
 """
 
 
-def program(name: str) -> str:
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
-    if found is None:
-        missing(f"install Debian's mosquitto: {name} is not here")
-    return str(found)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class Broker:
     """A broker that can be killed and started again on the same port; it forgets everything."""
@@ -63,9 +48,10 @@ class Broker:
 
     def write(self) -> None:
         passwords, rights = self.folder / "passwords", self.folder / "acl"
+        hashing = program("mosquitto_passwd", "mosquitto")
         passwords.touch(0o600)
         for user, password in (AGENT, HOME, STRANGER):
-            command = [program("mosquitto_passwd"), "-b", str(passwords), user, password]
+            command = [hashing, "-b", str(passwords), user, password]
             subprocess.run(command, check=True, capture_output=True)
         rights.write_text(ACL)
         rights.chmod(0o600)
@@ -76,6 +62,8 @@ class Broker:
             f"acl_file {rights}",
             "persistence false",
             "user root",
+            "log_dest stderr",
+            *(f"log_type {kind}" for kind in ("error", "warning", "information")),
         ]
         if self.tls:
             ca, certificate, key = self.tls
@@ -84,17 +72,10 @@ class Broker:
         (self.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
 
     async def start(self) -> None:
+        """Start it; it listens when this returns."""
         command = [program("mosquitto"), "-c", str(self.folder / "mosquitto.conf")]
-        self.process = await anyio.open_process(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        with anyio.fail_after(10):
-            while True:
-                try:
-                    async with await anyio.connect_tcp("127.0.0.1", self.port):
-                        return
-                except OSError:
-                    await anyio.sleep(0.02)  # polls a process that says nothing when it is ready
+        self.process = await started(command)
+        await said(self.process, "mosquitto version .* running")
 
     async def kill(self) -> None:
         assert self.process is not None

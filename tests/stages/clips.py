@@ -1,4 +1,4 @@
-"""Reads the human speech that lies beside the project."""
+"""Human speech, which lies beside the project, and sounds that are none."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from stages.audio import samples_in
 from stages.events import Samples
 
 
@@ -17,6 +18,12 @@ def clip(speech: Path, path: str) -> Samples:
         frames = [frame.to_ndarray() for frame in file.decode(audio=0)]
     samples: Samples = np.concatenate(frames, axis=1)[0].astype(np.float32) / 32768
     return samples
+
+
+def noise(seconds: float, loudness: float) -> Samples:
+    """Return noise of a level (RMS), the same each time."""
+    made = np.random.default_rng(1).normal(0, loudness, samples_in(seconds * 1000))
+    return made.astype(np.float32)
 
 
 def texts(speech: Path) -> dict[str, str]:

@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from stages.models.hubs import BRANCH
 from stages.models.shapes import HubKind
 from tests.stages.file_server import Files
+from tests.stages.toys import sha256
 
 COMMIT = "5d6f8c1e" * 5
-
-
-def sha256(raw: bytes) -> str:
-    return hashlib.sha256(raw).hexdigest()
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Runs a stage's coroutine on a list, and gives back the list it makes."""
+"""Runs a stage's coroutine on a list, gives back the list it makes, and reads such lists."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 import anyio
+import numpy as np
 
 from stages.contracts import Sink, Source
+from stages.events import Samples, Speech, TextDelta
 
 T = TypeVar("T")
 
@@ -21,6 +23,16 @@ async def gathered(run: Callable[[Sink[T]], Coroutine[Any, Any, None]]) -> list[
         async with received:
             made.extend([item async for item in received])
     return made
+
+
+def text(events: Iterable[object]) -> str:
+    """Return the words among what an LLM said."""
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+def sound(speeches: Iterable[Speech]) -> Samples:
+    """Return what a voice said, in one piece."""
+    return np.concatenate([speech.samples for speech in speeches])
 
 
 async def fed(

@@ -14,7 +14,8 @@ from stages.models.fetch import sha256_of
 from stages.models.hubs import BRANCH
 from stages.models.shapes import File, HubKind
 from tests.stages.file_server import Files, serving
-from tests.stages.hub_server import COMMIT, Repository, sha256
+from tests.stages.hub_server import COMMIT, Repository
+from tests.stages.toys import sha256
 
 WEIGHTS = random.Random(2).randbytes(300_000)
 CONFIG = b"model: Toy\n"

@@ -155,23 +155,17 @@ async def test_a_download_that_breaks_off_goes_on_where_it_was(tmp_path: Path, h
 
 async def test_the_next_pull_goes_on_where_a_cancelled_one_was(tmp_path: Path, hub: Files) -> None:
     hub.gate.clear()
-    store = store_of(tmp_path, toy())
+    store, grown = store_of(tmp_path, toy()), anyio.Event()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(store.pull, ["toy"])
-        await to_thread.run_sync(hub.begun.wait)
-        await _grown(tmp_path)
+        tasks.start_soon(store.pull, ["toy"], lambda *news: grown.set())
+        await grown.wait()
         tasks.cancel_scope.cancel()
     (kept,) = parts(tmp_path)
+    assert kept > 0
     hub.gate.set()
     await store.pull(["toy"])
     assert store.state("toy") == "ready"
     assert hub.asked[-1] == (PLACE, f"bytes={kept}-")
-
-
-async def _grown(root: Path) -> None:
-    """Wait until a part has its first byte."""
-    while not any(parts(root)):
-        await anyio.lowlevel.checkpoint()
 
 
 def parts(root: Path) -> list[int]:

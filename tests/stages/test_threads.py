@@ -55,8 +55,8 @@ async def test_a_thread_is_taken_until_an_abandoned_step_has_ended(slow: Slow) -
     seen: list[bool] = []
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(workers.run, lambda: seen.append(slow.ended.is_set()))
-        while not workers.waiting:
-            await anyio.lowlevel.checkpoint()
+        await anyio.wait_all_tasks_blocked()
+        assert workers.waiting == 1
         slow.let.set()
     assert seen == [True]  # it waited for the step that nobody waits for
     assert not workers.busy
@@ -70,9 +70,8 @@ async def test_there_are_never_more_threads_than_allowed_however_much_is_abandon
         async with anyio.create_task_group() as tasks:
             for step in steps[2:]:
                 tasks.start_soon(workers.run, step)
-            while workers.waiting < 4:
-                await anyio.lowlevel.checkpoint()
-            assert workers.taken == 2
+            await anyio.wait_all_tasks_blocked()
+            assert (workers.taken, workers.waiting) == (2, 4)
             assert not any(step.begun.is_set() for step in steps[2:])
             tasks.cancel_scope.cancel()
         assert (workers.taken, workers.waiting) == (2, 0)
@@ -92,8 +91,8 @@ async def test_it_is_told_once_that_no_thread_is_in_a_step(slow: Slow) -> None:
         tasks.start_soon(workers.run, slow, lambda: one(0))
         assert await anyio.to_thread.run_sync(slow.begun.wait, 5)
         tasks.start_soon(workers.run, Slow(), lambda: one(1))
-        while not workers.waiting:
-            await anyio.lowlevel.checkpoint()
+        await anyio.wait_all_tasks_blocked()
+        assert workers.waiting == 1
         tasks.cancel_scope.cancel()
     assert over == [0, 1, 0]  # the one that waited is over; the other is still at work
     slow.let.set()
@@ -106,8 +105,8 @@ async def test_a_step_that_is_given_up_while_it_waits_takes_no_thread(slow: Slow
     await abandoned(workers, slow)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(workers.run, never)
-        while not workers.waiting:
-            await anyio.lowlevel.checkpoint()
+        await anyio.wait_all_tasks_blocked()
+        assert workers.waiting == 1
         tasks.cancel_scope.cancel()
     slow.let.set()
     assert await workers.run(lambda: "next") == "next"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +11,7 @@ import numpy as np
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from stages.events import Samples
-from tests.conftest import missing
+from tests.servers.programs import program
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -36,9 +35,7 @@ async def chromium(
 
     It beeps, or says once what is in the file ``microphone``.
     """
-    found = shutil.which("chromium")
-    if found is None:
-        missing("Chromium is not installed: apt-get install chromium")
+    found = program("chromium")
     extra = [*(arguments or (ALLOW,))]
     if device:
         extra.append("--use-fake-device-for-media-stream")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -11,7 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
-from anyio.streams.text import TextReceiveStream
+
+from tests.servers.programs import said
 
 
 @asynccontextmanager
@@ -27,17 +27,9 @@ async def served(
     command = [sys.executable, "-m", "agent", "serve", "--port", "0", "--profile", profile, *more]
     environment = {**os.environ, "XDG_STATE_HOME": str(state), **variables}
     async with await anyio.open_process(command, env=environment) as server:
-        assert server.stdout is not None
-        said = ""
-        with anyio.fail_after(60):
-            async for text in TextReceiveStream(server.stdout):
-                said += text
-                if found := re.search(r"http://\S+", said):
-                    break
-            else:
-                raise AssertionError(f"it did not start; it said {said!r}")
+        address = (await said(server, r"(http://\S+)\s"))[1]
         try:
-            yield found[0], server
+            yield address, server
         finally:
             if server.returncode is None:
                 server.send_signal(signal.SIGTERM)

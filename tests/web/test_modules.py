@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import anyio
 import pytest
 
-from tests.conftest import missing
+from tests.servers.programs import program
 
 MODULES = sorted((Path(__file__).parent / "modules").glob("*.test.mjs"))
 FLAG = "--experimental-default-type=module"
@@ -17,9 +16,6 @@ FLAG = "--experimental-default-type=module"
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.name.split(".")[0])
 async def test_a_pure_module_keeps_its_promises(module: Path) -> None:
-    node = shutil.which("node")
-    if node is None:
-        missing("Node.js is not installed: the page's pure modules are tested with it")
-        return
+    node = program("node", "nodejs")
     run = await anyio.run_process([node, FLAG, "--test", str(module)], check=False)
     assert run.returncode == 0, (run.stdout + run.stderr).decode()

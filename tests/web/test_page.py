@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import pytest
 from playwright.async_api import Browser, Page, expect
 
@@ -20,7 +20,7 @@ from agent.messages import (
     Trouble,
 )
 from tests.web.browsers import ALLOW, DENY, chromium, opened
-from tests.web.scripted_agent import AVA, Scene, scripted_agent
+from tests.web.scripted_agent import AVA, WITHIN, Scene, scripted_agent
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
 
@@ -33,12 +33,6 @@ RECORD: dict[str, Any] = {
     "measured_to": "heard",
     "hidden": {"llm": 96.0},
 }
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
 
 
 async def call(page: Page, button: str = "Call") -> None:
@@ -194,12 +188,13 @@ async def test_a_reply_that_cut_the_caller_off_is_not_laid_at_their_door(
 
 async def test_one_may_type_where_there_is_no_microphone(browser: Browser) -> None:
     said: list[str] = []
+    hung_up = anyio.Event()
 
     async def script(scene: Scene) -> None:
         said.append((await scene.heard(Say)).text)
         scene.tell(Reply(turn=1, reply=1, clause=0, text="Read you."))
         await scene.heard(HangUp)
-        said.append("hung up")
+        hung_up.set()
 
     async with scripted_agent(script) as agent:
         page = await opened(browser, agent.address)
@@ -211,9 +206,9 @@ async def test_one_may_type_where_there_is_no_microphone(browser: Browser) -> No
         await page.get_by_role("button", name="Hang up").click()
         await expect(page.get_by_role("button", name="Call", exact=True)).to_be_focused()
         await expect(page.locator("li.agent p")).to_be_visible()  # one may read it again
-        while len(said) < 2:
-            await page.wait_for_timeout(20)
-    assert said == ["Half past two?", "hung up"]
+        with anyio.fail_after(WITHIN):
+            await hung_up.wait()
+    assert said == ["Half past two?"]
 
 
 async def test_a_broken_line_comes_back_with_the_session_and_the_same_microphone(

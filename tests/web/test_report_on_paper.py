@@ -15,7 +15,6 @@ from playwright.async_api import Browser, Page
 from agent.report import compare
 from agent.report.page import comparison_page, page
 from tests.agent.report.crowded import crowded
-from tests.web.browsers import chromium
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(60)]
 
@@ -51,12 +50,6 @@ BROKEN = """() => [...document.querySelectorAll(".turns td:first-child span")]
 """Dates and times that are broken over lines."""
 
 FILL = "(name) => getComputedStyle(document.querySelector(`.s-${name}`)).fill"
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
 
 
 def written(folder: Path, kind: str) -> str:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
-import subprocess
-import sys
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from agent.memory.store import MemoryBook
+from tests.agent.commands.running import Run, firstword
 from tests.agent.memory.test_store import put, remembered
 
 pytestmark = pytest.mark.timeout(120)
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
@@ -30,15 +27,7 @@ def book(tmp_path: Path) -> MemoryBook:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    environment = os.environ | {"FIRSTWORD_STATE": str(tmp_path / "state"), "COLUMNS": "100"}
-
-    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "agent", "memory", *map(str, arguments)]
-        return subprocess.run(
-            command, capture_output=True, text=True, env=environment, check=False
-        )
-
-    return run
+    return partial(firstword, tmp_path / "state", "memory")
 
 
 def test_what_is_remembered_is_listed_shown_and_forgotten(run: Run, book: MemoryBook) -> None:

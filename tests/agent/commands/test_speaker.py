@@ -3,48 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import wave
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from stages.events import SAMPLE_RATE
 from stages.models import ModelStore
+from tests.agent.commands.running import Run, firstword
+from tests.agent.voices import wav
 
 pytestmark = pytest.mark.timeout(120)
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def wav(file: Path, hertz: float, seconds: float = 5.0) -> Path:
-    at = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    with wave.open(str(file), "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(SAMPLE_RATE)
-        out.writeframes((9000 * np.sin(2 * np.pi * hertz * at)).astype("<i2").tobytes())
-    return file
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    environment = os.environ | {"FIRSTWORD_STATE": str(tmp_path / "state")}
+    return partial(firstword, tmp_path / "state", "speaker")
 
-    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "agent", "speaker", *map(str, arguments)]
-        return subprocess.run(
-            command, capture_output=True, text=True, env=environment, check=False
-        )
 
-    return run
+def recorded(file: Path, hertz: float, seconds: float = 5.0) -> Path:
+    file.write_bytes(wav(hertz, seconds))
+    return file
 
 
 def test_a_voice_is_enrolled_listed_and_forgotten(run: Run, tmp_path: Path) -> None:
-    made = run("enrol", "--engine", "spectrum", "Anna", wav(tmp_path / "a.wav", 200))
+    made = run("enrol", "--engine", "spectrum", "Anna", recorded(tmp_path / "a.wav", 200))
     assert made.returncode == 0, made.stderr
     assert "Anna is known now, by 5 s of speech" in made.stdout
     assert "Anna" in run("list").stdout
@@ -59,7 +41,7 @@ def test_recordings_that_cannot_be_are_sentences(run: Run, tmp_path: Path) -> No
     for file, sentence in (
         (tmp_path / "none.wav", "There is no file"),
         (tmp_path / "text.wav", "is no recording that can be read (Invalid data found when"),
-        (wav(tmp_path / "short.wav", 200, 0.5), "short.wav has 0.5 s of speech"),
+        (recorded(tmp_path / "short.wav", 200, 0.5), "short.wav has 0.5 s of speech"),
     ):
         done = run("enrol", "--engine", "spectrum", "Anna", file)
         assert done.returncode == 2
@@ -69,7 +51,7 @@ def test_recordings_that_cannot_be_are_sentences(run: Run, tmp_path: Path) -> No
 
 def test_trials_give_rates_a_threshold_and_a_picture(run: Run, tmp_path: Path) -> None:
     for name, hertz in (("a1", 200), ("a2", 205), ("b1", 900), ("b2", 905)):
-        wav(tmp_path / f"{name}.wav", hertz)
+        recorded(tmp_path / f"{name}.wav", hertz)
     pairs = [("a1", "a2", 1), ("b1", "b2", 1), ("a1", "b1", 0), ("a2", "b2", 0)]
     trials = tmp_path / "trials.jsonl"
     trials.write_text(
@@ -97,7 +79,7 @@ def test_trials_that_are_none_are_named_with_their_line(run: Run, tmp_path: Path
 
 
 def test_figures_are_told_though_their_picture_cannot_be_kept(run: Run, tmp_path: Path) -> None:
-    low, high = wav(tmp_path / "low.wav", 200), wav(tmp_path / "high.wav", 2000)
+    low, high = recorded(tmp_path / "low.wav", 200), recorded(tmp_path / "high.wav", 2000)
     pairs = [(low, low, 1), (low, high, 0)]
     lines = [json.dumps({"a": str(a), "b": str(b), "same": same}) for a, b, same in pairs]
     trials = tmp_path / "trials.jsonl"

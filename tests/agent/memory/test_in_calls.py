@@ -14,7 +14,8 @@ import pytest
 
 from agent.engines import Stages
 from agent.memory.keeper import Memories, open_memories
-from agent.memory.store import MemoryBook
+from agent.memory.record import Memory
+from agent.memory.store import Change, MemoryBook
 from agent.messages import Playing, Recognised, ReplyEnd, Say, Trouble
 from agent.profile import Profile, load
 from agent.speakers import Clip, SpeakerBook, print_of
@@ -24,7 +25,7 @@ from stages.errors import Transient
 from stages.events import SAMPLE_RATE, ChatRequest, LlmEvent, Message, TextDelta
 from stages.speaker.spectrum import Spectrum
 from tests.agent.calling import Running, calling
-from tests.agent.test_company import voice
+from tests.agent.voices import voice
 
 ANNA, BO, STRANGER = 200.0, 3_000.0, 900.0
 STORY = "One is here. Two is there. Three is far away. Four is gone. Five came back."
@@ -121,10 +122,29 @@ async def kept(folder: Path, name: str, profile: str = "bare") -> list[tuple[str
     return [(one.caller, one.reply) for one in memory.turns] if memory else []
 
 
-async def until(done: Callable[[], bool]) -> None:
-    with anyio.fail_after(10):
-        while not done():
-            await anyio.lowlevel.checkpoint()
+class TellingBook(MemoryBook):
+    """A book that tells whoever waits that it was written in."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._news = anyio.Event()
+
+    def change(self, name: str, profile: str, change: Change) -> None:
+        super().change(name, profile, change)
+        anyio.from_thread.run_sync(self._tell)
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = anyio.Event()
+
+    async def until(self, written: Callable[[Memory], bool]) -> None:
+        """Wait until a memory is in it that is as wanted."""
+        with anyio.fail_after(15):
+            while True:
+                news = self._news
+                if any(map(written, await anyio.to_thread.run_sync(self.all))):
+                    return
+                await news.wait()
 
 
 # --- what continues -------------------------------------------------------------------------
@@ -166,11 +186,12 @@ async def test_older_turns_are_summed_up_after_the_call_by_its_own_mind(folder: 
     mind = Mind(summary="Anna's dog is Rex.")
     lines = ("my dog is called rex", "he is three", "he is brown")
     async with open_memories(folder) as memories:
+        memories.book = book = TellingBook(folder)
         async with a_call(folder, bare(lines=lines, turns=1), mind, "c1", memories) as running:
             for number in range(3):
                 await say(running, ANNA, number + 2)
             assert mind.summed == [], "while the call lasts its model has other things to do"
-        await until(lambda: bool(MemoryBook(folder).all()[0].summary))
+        await book.until(lambda memory: bool(memory.summary))
     [memory] = MemoryBook(folder).all()
     assert (memory.summary, memory.summed, memory.dropped) == ("Anna's dog is Rex.", 2, 0)
     assert [one["caller"] for one in json.loads(mind.summed[0])["turns"]] == list(lines[:2])
@@ -186,11 +207,12 @@ async def test_where_no_summary_can_be_made_older_turns_are_dropped_and_counted(
     folder: Path, mind: Mind
 ) -> None:
     async with open_memories(folder) as memories:
+        memories.book = book = TellingBook(folder)
         profile = bare(lines=("one", "two"), turns=1)
         async with a_call(folder, profile, mind, "c1", memories) as running:
             await say(running, ANNA, 2)
             await say(running, ANNA, 3)
-        await until(lambda: bool(MemoryBook(folder).all()[0].dropped))
+        await book.until(lambda memory: bool(memory.dropped))
     [memory] = MemoryBook(folder).all()
     assert (memory.summary, memory.fallen, memory.dropped) == ("", (), 1)
     assert [one.caller for one in memory.turns] == ["two"]
@@ -273,9 +295,10 @@ async def test_what_is_forgotten_in_the_middle_of_a_call_is_not_told_again(folde
         open_memories(folder) as memories,
         a_call(folder, profile, mind, "c2", memories) as running,
     ):
+        memories.book = book = TellingBook(folder)
         await say(running, ANNA, 2)
         assert mind.notes(0) is not None
-        await until(lambda: len(MemoryBook(folder).all()[0].turns) == 2)
+        await book.until(lambda memory: len(memory.turns) == 2)
         assert await memories.forget("Anna") == 1
         await say(running, ANNA, 3)
     assert mind.notes(1) is None

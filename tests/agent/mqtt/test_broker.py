@@ -10,14 +10,13 @@ from pathlib import Path
 import aiomqtt
 import anyio
 import pytest
-from anyio.streams.buffered import BufferedByteReceiveStream
 from pydantic import SecretStr
 
 from agent.__main__ import run
 from agent.errors import NotPossible
 from agent.mqtt import MqttSettings, open_mqtt
 from tests.agent.mqtt.following import BASE, ScriptedDesk
-from tests.servers.mosquitto import free_port
+from tests.servers.programs import free_port, said
 
 pytestmark = pytest.mark.skipif(
     find_spec("amqtt") is None, reason="pip install 'firstword[broker]'"
@@ -82,10 +81,8 @@ async def test_the_command_serves_until_it_is_stopped() -> None:
     command = [sys.executable, "-m", "agent", "broker", "--port", str(port)]
     with anyio.fail_after(18):
         async with await anyio.open_process(command) as process:
-            assert process.stdout is not None
-            line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 200)
-            said = line.decode()
-            assert said == f"The broker answers at mqtt://127.0.0.1:{port} (Ctrl-C stops it)"
+            line = (await said(process, "(.*)\n"))[1]
+            assert line == f"The broker answers at mqtt://127.0.0.1:{port} (Ctrl-C stops it)"
             async with aiomqtt.Client("127.0.0.1", port) as home:
                 await home.publish("any/topic", "hello", qos=1)
             process.send_signal(signal.SIGTERM)

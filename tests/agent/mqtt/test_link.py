@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import sys
 from pathlib import Path
@@ -21,7 +20,9 @@ from agent.mqtt.link import Link
 from agent.mqtt.shapes import json_schema
 from agent.timeline import Timeline, TurnRecord
 from tests.agent.mqtt.following import BASE, ScriptedDesk, follower
-from tests.servers.mosquitto import AGENT, Broker, free_port, mosquitto
+from tests.servers.mosquitto import AGENT, Broker, mosquitto
+from tests.servers.programs import free_port
+from tests.told import told_by
 
 SHAPES = {
     "state": "AgentState",
@@ -292,34 +293,16 @@ async def test_a_broker_that_accepts_and_says_nothing_is_given_up_and_let_go(
         tasks.cancel_scope.cancel()
 
 
-class Warned(logging.Handler):
-    """Notes warnings, and lets a test wait for one."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.sentences: list[str] = []
-        self.came = anyio.Event()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.sentences.append(record.getMessage())
-        self.came.set()
-
-
 async def test_a_wrong_password_is_said_once_and_no_call_minds(tmp_path: Path) -> None:
-    warned = Warned()
-    logging.getLogger("agent.mqtt").addHandler(warned)
-    try:
+    with told_by("agent.mqtt") as told:
         async with mosquitto(tmp_path) as broker:
             wrong = MqttSettings(
                 "127.0.0.1", broker.port, user="agent", password=SecretStr("hunter2")
             )
             async with open_mqtt(wrong, ScriptedDesk()) as link:
-                with anyio.fail_after(10):
-                    await warned.came.wait()
+                await told.of("No connection")
                 assert not link.connected.is_set()
-    finally:
-        logging.getLogger("agent.mqtt").removeHandler(warned)
-    [sentence] = warned.sentences
+    [sentence] = told.sentences
     assert "No connection to the MQTT broker" in sentence
     assert "Not authorized" in sentence
     assert "hunter2" not in sentence

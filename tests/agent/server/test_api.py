@@ -12,13 +12,6 @@ from pydantic import SecretStr
 from agent.errors import CallRefused
 from tests.servers.edge_http import OFFER, SDP, TOKEN, ScriptedCalls, bearer, served
 
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, bool]]:
-    """Run on uvloop, as ``firstword serve`` does."""
-    return "asyncio", {"use_uvloop": True}
-
-
 # --- the page -------------------------------------------------------------------------------
 
 

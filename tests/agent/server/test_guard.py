@@ -15,12 +15,6 @@ from agent.server.limits import MOST_PEERS, RateLimit
 from tests.servers.edge_http import SDP, TOKEN, ScriptedCalls, bearer, served
 
 
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, bool]]:
-    """Run on uvloop, as ``firstword serve`` does."""
-    return "asyncio", {"use_uvloop": True}
-
-
 async def test_without_the_right_token_nothing_but_the_page_is_told() -> None:
     calls = ScriptedCalls()
     async with served(calls, token=SecretStr(TOKEN)) as server:

@@ -8,24 +8,29 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import pytest
 from pydantic import SecretStr
 
-from agent.memory.keeper import open_memories
+from agent.memory.keeper import Memories, open_memories
 from agent.memory.store import MemoryBook
 from tests.agent.memory.test_store import NOW, put, remembered
-from tests.agent.server.test_desk import fuzzed
 from tests.servers.edge_http import TOKEN, ScriptedCalls, Served, bearer, served
 
 
 @asynccontextmanager
-async def remembering(folder: Path, **changes: Any) -> AsyncIterator[Served]:
-    """Serve what is remembered of Anna, by two characters, and of 晓明."""
+async def memories_of(folder: Path) -> AsyncIterator[Memories]:
+    """Open what is remembered of Anna, by two characters, and of 晓明."""
     book = MemoryBook(folder)
     for memory in (remembered("Anna", "fox"), remembered("Anna", "owl"), remembered("晓明")):
         await anyio.to_thread.run_sync(put, book, memory)
+    async with open_memories(folder) as memories:
+        yield memories
+
+
+@asynccontextmanager
+async def remembering(folder: Path, **changes: Any) -> AsyncIterator[Served]:
+    """Serve it."""
     async with (
-        open_memories(folder) as memories,
+        memories_of(folder) as memories,
         served(ScriptedCalls(), memories=memories, **changes) as server,
     ):
         yield server
@@ -90,10 +95,3 @@ async def test_a_file_that_cannot_be_trusted_is_a_sentence(tmp_path: Path) -> No
             status, body, _ = await server.ask(method, path)
             assert status == 409
             assert "cannot be trusted" in body["error"]
-
-
-@pytest.mark.timeout(120)
-async def test_no_request_about_memories_breaks_or_hangs(tmp_path: Path) -> None:
-    async with remembering(tmp_path / "state", calls_a_minute=10**9) as server:
-        await fuzzed(server.url, tmp_path, {"call": "c1", "name": "Anna"})
-        assert (await server.ask("GET", "/api/memories/Anna"))[0] == 404, "it was forgotten"

@@ -19,13 +19,6 @@ from agent.server import ServeSettings, serve, until_signal
 from stages.errors import the_one
 from tests.servers.edge_http import TOKEN, ScriptedCalls, Served, served, shipped
 
-
-@pytest.fixture
-def anyio_backend() -> tuple[str, dict[str, bool]]:
-    """Run on uvloop, as ``firstword serve`` does."""
-    return "asyncio", {"use_uvloop": True}
-
-
 # --- where it listens -----------------------------------------------------------------------
 
 

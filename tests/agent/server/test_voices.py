@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytest
 from aiohttp import FormData
 from pydantic import SecretStr
 
@@ -18,21 +14,9 @@ from agent.engines import open_engines
 from agent.enrolment import Enrolment
 from agent.profile import Profile, load
 from agent.speakers import SpeakerBook
-from stages.events import SAMPLE_RATE
 from stages.models import ModelStore
-from tests.agent.server.test_desk import fuzzed
+from tests.agent.voices import wav
 from tests.servers.edge_http import TOKEN, ScriptedCalls, Served, bearer, served
-
-
-def wav(hertz: float, seconds: float = 5.0) -> bytes:
-    at = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
-    held = io.BytesIO()
-    with wave.open(held, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(SAMPLE_RATE)
-        out.writeframes((9000 * np.sin(2 * np.pi * hertz * at)).astype("<i2").tobytes())
-    return held.getvalue()
 
 
 def form(name: str, *clips: bytes) -> FormData:
@@ -44,14 +28,22 @@ def form(name: str, *clips: bytes) -> FormData:
 
 
 @asynccontextmanager
-async def enrolling(folder: Path, knows: bool = True, **changes: Any) -> AsyncIterator[Served]:
+async def enrolment(folder: Path, knows: bool = True) -> AsyncIterator[Enrolment]:
+    """Open what makes voices known, for a character that tells voices apart or not."""
     said = load("bare").model_dump(exclude_unset=True)
     more = {"speakers": {"engine": "spectrum"}} if knows else {}
     profile = Profile.model_validate(said | more)
     async with open_engines(ModelStore(folder)) as engines:
-        enrolment = Enrolment(engines, profile, SpeakerBook(folder / "state"))
-        async with served(ScriptedCalls(), enrolments=enrolment, **changes) as server:
-            yield server
+        yield Enrolment(engines, profile, SpeakerBook(folder / "state"))
+
+
+@asynccontextmanager
+async def enrolling(folder: Path, knows: bool = True, **changes: Any) -> AsyncIterator[Served]:
+    async with (
+        enrolment(folder, knows) as enrolments,
+        served(ScriptedCalls(), enrolments=enrolments, **changes) as server,
+    ):
+        yield server
 
 
 async def test_recordings_make_a_voice_known_until_it_is_forgotten(tmp_path: Path) -> None:
@@ -112,11 +104,3 @@ async def test_a_character_that_tells_no_voices_apart_says_so(tmp_path: Path) ->
     assert status == 422
     assert "its profile has no section 'speakers'" in body["error"]
     assert listed["why_not"] == body["error"]  # before anybody talks for nothing
-
-
-@pytest.mark.timeout(120)
-async def test_no_request_about_voices_breaks_or_hangs(tmp_path: Path) -> None:
-    async with enrolling(tmp_path, calls_a_minute=10**9) as server:
-        assert (await server.ask("POST", "/api/speakers", data=form("Anna", wav(200))))[0] == 201
-        await fuzzed(server.url, tmp_path, {"call": "c1", "name": "Anna"})
-        assert (await server.ask("DELETE", "/api/speakers/Anna"))[0] == 404, "it was forgotten"

@@ -11,11 +11,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.errors import CallRefused
-from agent.webrtc import IceSettings, answer
+from agent.webrtc import IceSettings, Watches, WebRtcLine
+from agent.webrtc import answer as answered
 from agent.webrtc.peer import Peer
 from tests.agent.webrtc.calls import silent
 
 LOCAL = IceSettings(hosts=("127.0.0.1",))
+UNCONNECTED = Watches(connect=0.0)
+
+
+async def answer(sdp: str, ice: IceSettings = LOCAL) -> tuple[WebRtcLine, str]:
+    """Answer an offer whose caller never connects: ``run`` gives such a line up at once."""
+    return await answered(sdp, ice, UNCONNECTED)
 
 
 async def offer() -> str:
@@ -63,8 +70,8 @@ async def test_an_offer_with_many_media_is_refused() -> None:
 
 
 async def test_the_answer_is_opus_alone_with_our_candidates_and_no_wait_for_theirs() -> None:
-    line, sdp = await answer(await offer(), LOCAL)
-    await line.close("done")
+    line, sdp = await answer(await offer())
+    await line.run()
     assert "opus/48000/2" in sdp
     assert "PCMU" not in sdp
     assert "127.0.0.1" in sdp
@@ -74,8 +81,8 @@ async def test_a_name_in_local_is_not_looked_up() -> None:
     sdp = await offer()
     hidden = re.sub(r"127\.0\.0\.1 (\d+) typ host", r"ab12-cd.local \1 typ host", sdp)
     assert ".local" in hidden
-    line, _ = await answer(hidden, LOCAL)
-    await line.close("done")
+    line, _ = await answer(hidden)
+    await line.run()
 
 
 async def test_video_is_declined_and_the_call_goes_on_without() -> None:
@@ -83,8 +90,8 @@ async def test_video_is_declined_and_the_call_goes_on_without() -> None:
     pc.addTransceiver("audio")
     pc.addTransceiver("video")
     await pc.setLocalDescription(await pc.createOffer())
-    line, sdp = await answer(pc.localDescription.sdp, LOCAL)
-    await line.close("done")
+    line, sdp = await answer(pc.localDescription.sdp)
+    await line.run()
     await pc.close()
     assert "a=inactive" in sdp.split("m=video")[1]
 
@@ -97,7 +104,7 @@ async def test_without_a_free_port_the_caller_is_told_to_come_back(
     sdp = await offer()
     line, _ = await answer(sdp, taken)
     error = await refusal(sdp, taken)
-    await line.close("done")
+    await line.run()
     assert (error.status, error.retry_after) == (503, 5)
     assert str(error) == "There is no free address or UDP port for the call; try again in a moment."
 
@@ -114,10 +121,10 @@ async def test_a_broken_offer_is_answered_or_refused_and_nothing_else(
         half = lines[at][: len(lines[at]) // 2]
         lines[at] = (half, "a=", "m=audio", "x", lines[-at])[kind]
     try:
-        line, _ = await answer("\r\n".join(lines) + "\r\n", LOCAL)
+        line, _ = await answer("\r\n".join(lines) + "\r\n")
     except CallRefused:
         return
-    await line.close("done")
+    await line.run()
 
 
 OFFER = """v=0

@@ -35,6 +35,15 @@ async def take(line: WebRtcLine, count: int) -> list[Audio]:
     return pieces
 
 
+def whole(pieces: list[Audio]) -> bool:
+    """Say whether each piece begins where the one before ended, and the first at 0.
+
+    A piece is longer than a frame where the sender was late and left frames out.
+    """
+    ends = [piece.end for piece in pieces]
+    return [piece.start for piece in pieces] == [0, *ends[:-1]]
+
+
 async def words(pair: Pair, count: int) -> list[ToPage]:
     """Return the next words of the agent, but for pongs."""
     got: list[ToPage] = []
@@ -58,7 +67,7 @@ def test_it_is_a_line() -> None:
 async def test_the_agent_hears_the_caller_without_gaps() -> None:
     async with connected(Toner()) as pair:
         pieces = await take(pair.line, 50)
-    assert [piece.start for piece in pieces] == [i * 320 for i in range(50)]
+    assert whole(pieces)
     sound = np.concatenate([piece.samples for piece in pieces[5:]])
     spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound))))
     assert np.argmax(spectrum) * SAMPLE_RATE / len(sound) == pytest.approx(440, abs=3)
@@ -81,8 +90,7 @@ async def test_silence_is_sent_while_nothing_is_played() -> None:
     async with connected() as pair:
         await pair.hears(lambda: len(pair.heard) >= 20)
     assert all(not np.abs(samples).max() > 1e-3 for samples, _ in pair.heard)
-    positions = [position for _, position in pair.heard]
-    assert positions == [i * FRAME for i in range(len(positions))]
+    assert whole([Audio(samples, position) for samples, position in pair.heard])
 
 
 async def test_lost_packets_leave_no_gap_and_no_delay() -> None:
@@ -98,8 +106,7 @@ async def test_lost_packets_leave_no_gap_and_no_delay() -> None:
         pair.line.receiver.packet = lossy  # type: ignore[method-assign]
         pieces = await take(pair.line, 70)
         receiver = pair.line.receiver
-    ends = [piece.end for piece in pieces]
-    assert [piece.start for piece in pieces] == [0, *ends[:-1]]
+    assert whole(pieces)
     assert receiver.missing >= 8
     assert receiver.concealed > 0
     assert all(len(piece.samples) <= 2 * 320 for piece in pieces)

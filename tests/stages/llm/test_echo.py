@@ -9,7 +9,7 @@ import anyio
 from stages.events import ChatRequest, Message, TextDelta
 from stages.models import ModelStore
 from stages.registry import find
-from tests.stages.streams import gathered
+from tests.stages.streams import gathered, text
 
 TALK = (Message("system", "Be brief."), Message("user", "Hi"), Message("assistant", "Yes?"))
 
@@ -20,10 +20,6 @@ async def reply(said: str, max_tokens: int = 256, **options: Any) -> list[TextDe
         request = ChatRequest((*TALK, Message("user", said)), max_tokens=max_tokens)
         await llm.warm(TALK)
         return await gathered(partial(llm.run, request))
-
-
-def text(deltas: list[TextDelta]) -> str:
-    return "".join(delta.text for delta in deltas)
 
 
 async def test_it_says_the_callers_words_back_word_by_word() -> None:

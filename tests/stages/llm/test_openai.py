@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -32,7 +31,9 @@ from tests.servers.chat import (
     streams,
     trickles,
 )
-from tests.stages.streams import gathered
+from tests.servers.programs import free_port
+from tests.skipping import skipping
+from tests.stages.streams import gathered, text
 
 KEY = "sk-very-secret-key"
 TALK = (Message("system", "Be brief."), Message("user", "Hello?"))
@@ -48,10 +49,6 @@ async def opened(url: str, **options: Any) -> AsyncIterator[Llm]:
 
 async def ask(llm: Llm, max_tokens: int = 256) -> list[LlmEvent]:
     return await gathered(partial(llm.run, ChatRequest(TALK, max_tokens=max_tokens)))
-
-
-def text(events: list[LlmEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
 async def reply(*turns: Turn, **options: Any) -> tuple[str, ChatServer]:
@@ -174,17 +171,11 @@ async def test_warming_may_read_the_persona_to_the_server() -> None:
 
 
 async def test_warming_a_server_that_is_not_there_is_quiet() -> None:
-    async with opened(f"http://127.0.0.1:{closed_port()}/v1") as llm:
+    async with opened(f"http://127.0.0.1:{free_port()}/v1") as llm:
         await llm.warm(TALK)
 
 
 # --- a server that does not -----------------------------------------------------------------
-
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize(
@@ -227,7 +218,7 @@ async def test_a_server_that_asks_for_too_much_patience_is_not_waited_for() -> N
 
 
 async def test_a_server_that_is_not_there_is_named() -> None:
-    port = closed_port()
+    port = free_port()
     async with opened(f"http://127.0.0.1:{port}/v1", retries=0) as llm:
         with pytest.raises(ExceptionGroup) as caught:
             await ask(llm)
@@ -299,6 +290,7 @@ async def test_a_server_that_only_thinks_is_not_asked_again() -> None:
 
 
 @pytest.mark.parametrize("turn", [never_answers, falls_silent(), pings(delta(""))])
+@skipping
 async def test_silence_before_the_first_word_has_a_deadline(turn: Turn) -> None:
     error, _ = await failure(turn, first_token_s=0.1)
     assert isinstance(error, Transient)
@@ -306,24 +298,27 @@ async def test_silence_before_the_first_word_has_a_deadline(turn: Turn) -> None:
 
 
 @pytest.mark.parametrize("turn", [falls_silent(delta("Hel")), pings(delta("Hel"))])
+@skipping
 async def test_silence_inside_a_reply_has_a_deadline(turn: Turn) -> None:
     error, _ = await failure(turn, between_tokens_s=0.1)
     assert isinstance(error, Transient)
     assert "fell silent for 0.1 s" in str(error)
 
 
+@skipping
 async def test_a_slow_trickle_of_words_is_still_a_reply() -> None:
     said, _ = await reply(trickles("very slowly", 0.03), first_token_s=0.25, between_tokens_s=0.25)
     assert said == "very slowly"
 
 
+@skipping
 async def test_a_reader_that_takes_its_time_is_not_the_servers_silence() -> None:
     turn = streams(delta("a"), delta("b"), *END)
     async with chat_server(turn) as server, opened(server.url, between_tokens_s=0.05) as llm:
         sink, received = anyio.create_memory_object_stream[LlmEvent](0)
         async with received, anyio.create_task_group() as tasks:
             tasks.start_soon(llm.run, ChatRequest(TALK), sink)
-            await anyio.sleep(0.2)  # the reader's time is what is tested
+            await anyio.sleep(5)  # which the clock skips
             assert [event async for event in received] == [TextDelta("a"), TextDelta("b")]
 
 

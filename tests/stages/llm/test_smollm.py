@@ -9,10 +9,10 @@ import pytest
 
 from stages.contracts import Counted, Foresight, Llm
 from stages.errors import Transient, Unusable
-from stages.events import ChatRequest, LlmEvent, Message, TextDelta, Usage
+from stages.events import ChatRequest, LlmEvent, Message, Usage
 from stages.llm.smollm import WAITING, plugin
 from stages.models import ModelStore
-from tests.stages.streams import gathered
+from tests.stages.streams import gathered, text
 
 pytestmark = pytest.mark.model
 
@@ -32,10 +32,6 @@ def asking(*words: str, max_tokens: int = 12) -> ChatRequest:
 
 async def answer(llm: Llm, request: ChatRequest) -> list[LlmEvent]:
     return await gathered(partial(llm.run, request))
-
-
-def text(events: list[LlmEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
 async def test_a_reply_comes_in_pieces_and_its_cost_last(store: ModelStore) -> None:

@@ -26,7 +26,7 @@ from tests.servers.edge import (
     speaks,
     tone,
 )
-from tests.stages.streams import fed
+from tests.stages.streams import fed, sound
 
 SPOKEN = np.concatenate((tone(150, 0), tone(500), tone(800, 0)))
 HELLO = mp3(SPOKEN)
@@ -60,10 +60,6 @@ async def failure(
         (error,) = error.exceptions
     assert isinstance(error, StageError)
     return error
-
-
-def sound(speeches: list[Speech]) -> Samples:
-    return np.concatenate([speech.samples for speech in speeches])
 
 
 def first_audible(samples: Samples) -> int:

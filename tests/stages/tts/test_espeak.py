@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,13 @@ from stages.errors import PluginUnavailable, Transient, Unusable, first_of
 from stages.events import Clause, Speech, Voice
 from stages.models import ModelStore
 from stages.registry import find
-from tests.conftest import missing
+from tests.servers.programs import program
 from tests.stages.streams import fed
 
 
 @pytest.fixture(autouse=True)
 def installed() -> None:
-    if shutil.which("espeak-ng") is None:
-        missing("espeak-ng is not installed: apt-get install espeak-ng")
+    program("espeak-ng")
 
 
 async def spoken(*texts: str, voice: Voice | None = None, **options: Any) -> list[Speech]:

@@ -11,7 +11,7 @@ from stages.errors import Unusable
 from stages.events import Clause, Samples, Speech, Voice
 from stages.models import ModelStore
 from stages.tts.hibari import plugin
-from tests.stages.streams import fed
+from tests.stages.streams import fed, sound
 
 pytestmark = pytest.mark.model
 
@@ -20,10 +20,6 @@ async def said(store: ModelStore, voice: Voice, *texts: str) -> list[Speech]:
     clauses = [Clause(number, text, text) for number, text in enumerate(texts)]
     async with plugin.open(plugin.options(), store) as tts:
         return await fed(partial(tts.run, voice), clauses)
-
-
-def whole(speeches: list[Speech]) -> Samples:
-    return np.concatenate([speech.samples for speech in speeches])
 
 
 def melody(samples: Samples, rate: int) -> float:
@@ -65,14 +61,14 @@ async def test_a_faster_voice_takes_less_time(store: ModelStore) -> None:
     text = "The quick brown fox jumps over the lazy dog."
     slow = await said(store, Voice(rate=0.8), text)
     fast = await said(store, Voice(rate=1.4), text)
-    assert len(whole(fast)) < len(whole(slow)) * 0.7
+    assert len(sound(fast)) < len(sound(slow)) * 0.7
 
 
 async def test_volume_and_pitch_do_what_they_say(store: ModelStore) -> None:
     text = "The quick brown fox jumps over the lazy dog."
-    plain = whole(await said(store, Voice(), text))
-    quiet = whole(await said(store, Voice(volume=0.5), text))
-    high = whole(await said(store, Voice(pitch=60), text))
+    plain = sound(await said(store, Voice(), text))
+    quiet = sound(await said(store, Voice(volume=0.5), text))
+    high = sound(await said(store, Voice(pitch=60), text))
     assert level(quiet) == pytest.approx(level(plain) / 2, rel=0.1)
     assert melody(high, 24_000) - melody(plain, 24_000) == pytest.approx(60, abs=25)
 
@@ -102,7 +98,7 @@ async def test_what_it_cannot_do_it_says(
 
 
 async def test_letters_with_accents_are_spoken(store: ModelStore) -> None:
-    assert level(whole(await said(store, Voice(), "A café in Zürich, naïve and cosy."))) > 0.01
+    assert level(sound(await said(store, Voice(), "A café in Zürich, naïve and cosy."))) > 0.01
 
 
 async def test_calls_at_the_same_time_get_their_own_words(store: ModelStore) -> None:
@@ -112,7 +108,7 @@ async def test_calls_at_the_same_time_get_their_own_words(store: ModelStore) -> 
         async def call(text: str) -> None:
             for _ in range(3):
                 speeches = await fed(partial(tts.run, Voice()), [Clause(0, text, text)])
-                texts[text] = len(whole(speeches))
+                texts[text] = len(sound(speeches))
 
         for text in texts:
             tasks.start_soon(call, text)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from stages.audio import milliseconds_in
-from stages.events import Clause, Samples, Speech, Voice, Word
+from stages.events import Clause, Speech, Voice, Word
 from stages.models import ModelStore
 from stages.registry import find
-from tests.stages.streams import fed
+from tests.stages.streams import fed, sound
 
 
 async def spoken(*texts: str, voice: Voice | None = None, **options: Any) -> list[Speech]:
@@ -22,10 +22,6 @@ async def spoken(*texts: str, voice: Voice | None = None, **options: Any) -> lis
             await tts.run(voice or Voice(), source, sink)
 
         return await fed(run, [Clause(i, text, text) for i, text in enumerate(texts)])
-
-
-def sound(speeches: list[Speech]) -> Samples:
-    return np.concatenate([speech.samples for speech in speeches])
 
 
 async def test_a_clause_sounds_as_long_as_it_would_take_to_say() -> None:

@@ -7,17 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.audio import samples_in, silence
+from stages.audio import silence
 from stages.events import SAMPLE_RATE, Audio, Samples, VadFrame
 from stages.models import ModelStore
 from stages.registry import find
 from stages.vad.energy import FRAME, EnergyOptions, EnergyVad, Frames
+from tests.stages.clips import noise
 from tests.stages.streams import fed
-
-
-def noise(seconds: float, loudness: float) -> Samples:
-    made = np.random.default_rng(1).normal(0, loudness, samples_in(seconds * 1000))
-    return made.astype(np.float32)
 
 
 def pieces(samples: Samples, size: int = FRAME) -> list[Audio]:

@@ -6,11 +6,11 @@ import anyio
 import numpy as np
 import pytest
 
-from stages.audio import samples_in, silence
+from stages.audio import silence
 from stages.events import SAMPLE_RATE, Audio, Samples, VadFrame
 from stages.models import ModelStore
 from stages.vad.silero import FRAME, plugin
-from tests.stages.clips import clip
+from tests.stages.clips import clip, noise
 from tests.stages.streams import fed
 
 pytestmark = pytest.mark.model
@@ -20,11 +20,6 @@ async def frames_of(store: ModelStore, samples: Samples, size: int = 320) -> lis
     pieces = [Audio(samples[at : at + size], at) for at in range(0, len(samples), size)]
     async with plugin.open(plugin.options(), store) as vad:
         return await fed(vad.run, pieces)
-
-
-def noise(seconds: float, loudness: float) -> Samples:
-    made = np.random.default_rng(1).normal(0, loudness, samples_in(seconds * 1000))
-    return made.astype(np.float32)
 
 
 @pytest.mark.parametrize("loudness", [0.0, 0.003, 0.1])

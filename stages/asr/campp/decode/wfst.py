@@ -244,6 +244,7 @@ class Place:
             with suppress(UserError):
                 async with _started(setup) as worker:
                     self.worker = worker
+                    _log.warning("a process that decodes with WFST is there again")
                     await worker.listen()
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ import anyio
 
 from stages.asr.campp.decode.hypothesis import spelled
 from stages.asr.campp.decode.tlg import Lexicon, NotALexicon, build
-from stages.asr.campp.decode.wfst import Wfst, open_wfst
+from stages.asr.campp.decode.wfst import open_wfst
 from stages.asr.campp.decode.wfst_search import Rules, Search, TokenGraph, WordSpan
 from stages.asr.campp.graph import Graph
 from stages.asr.campp.options import CamppOptions
@@ -26,6 +25,7 @@ from stages.events import Audio, Hearing, Pause, Transcript, UtteranceStart
 from stages.models import ModelStore
 from tests.stages.asr.campp.conftest import TINY, noise
 from tests.stages.streams import fed
+from tests.told import told_by
 
 TOKENS = ("<blank>", "a", "b", "c", "你", "好")
 LEXICON = "ab a b\nabc a b c\nba b a\n你好 你 好\nsame a b\n"
@@ -146,25 +146,19 @@ async def test_a_process_that_dies_is_an_error_not_a_wait(tiny: Graph, tiny_grap
     options = CamppOptions.model_validate(
         {"model": "-", "decode": "wfst", "graph": str(tiny_graph), "graph_beam": 8}
     )
-    async with open_wfst(options, tiny) as make:
-        decoder = make()
-        assert spelled((await decoder.take(peaks([5, 0, 6], 60))).pieces) == "c d"
-        decoder._worker.process.kill()
-        with pytest.raises(Unusable, match="the process that decodes with WFST has ended"):
-            await decoder.take(peaks([5, 0, 6], 60))
-        decoder.close()
-        with anyio.fail_after(20):
-            while (again := begun(make)) is None:  # noqa: ASYNC110 (nobody tells)
-                await anyio.sleep(0.05)
-        assert spelled((await again.take(peaks([5, 0, 6], 60))).pieces) == "c d"
-
-
-def begun(make: Callable[[], Wfst]) -> Wfst | None:
-    """Return a decoder if a process is there to decode."""
-    try:
-        return make()
-    except Transient:
-        return None
+    with told_by("stages.asr.campp") as told:
+        async with open_wfst(options, tiny) as make:
+            decoder = make()
+            assert spelled((await decoder.take(peaks([5, 0, 6], 60))).pieces) == "c d"
+            decoder._worker.process.kill()
+            with pytest.raises(Unusable, match="the process that decodes with WFST has ended"):
+                await decoder.take(peaks([5, 0, 6], 60))
+            decoder.close()
+            with pytest.raises(Transient, match="are being started again"):
+                make()
+            await told.of("is there again")
+            again = make()
+            assert spelled((await again.take(peaks([5, 0, 6], 60))).pieces) == "c d"
 
 
 async def test_wfst_without_a_graph_says_what_is_missing(tiny: Graph) -> None:

@@ -14,13 +14,9 @@ from stages.asr.campp.training.augment import Augment
 from stages.asr.campp.training.manifest import BadInput
 from stages.asr.campp.training.pronounce import Lexicon
 from stages.asr.campp.training.text import PHONES
-from tests.stages.asr.campp.training.tones import chorus, lesson, songbook
+from tests.stages.asr.campp.training.tones import chorus, lesson, silent, songbook
 
 A, B = PHONES.index("AA"), PHONES.index("B")
-
-
-def silent(line: str) -> None:
-    """Hear nothing of the progress."""
 
 
 def test_phones_with_their_places_become_a_mark_a_hundredth_of_a_second() -> None:

@@ -11,11 +11,7 @@ pytest.importorskip("scipy", reason="needs SciPy: pip install 'firstword[train]'
 from stages.asr.campp.training import config, corpus
 from stages.asr.campp.training.manifest import BadInput
 from stages.asr.campp.training.plan import Plan, fits
-from tests.stages.asr.campp.training.tones import lesson, songbook
-
-
-def silent(line: str) -> None:
-    """Hear nothing of the progress."""
+from tests.stages.asr.campp.training.tones import lesson, silent, songbook
 
 
 @pytest.fixture

@@ -16,14 +16,10 @@ from stages.asr.campp.training import align, checkpoint, corpus, manifest, tails
 from stages.asr.campp.training.checkpoint import NotKept
 from stages.asr.campp.training.tails import NotWritten
 from stages.asr.campp.training.trainer import train
-from tests.stages.asr.campp.training.tones import chorus, lesson, songbook
+from tests.stages.asr.campp.training.tones import chorus, lesson, silent, songbook
 from tests.stages.full_disk import only_so_many_bytes_a_file
 
 pytestmark = pytest.mark.timeout(120)
-
-
-def silent(line: str) -> None:
-    """Hear nothing of the progress."""
 
 
 @pytest.fixture

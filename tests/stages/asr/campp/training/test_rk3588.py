@@ -19,7 +19,7 @@ from tests.stages.asr.campp.training.tones import songbook
 
 
 def test_the_model_runs_on_every_step_of_its_calibration_set(tmp_path: Path) -> None:
-    songbook(tmp_path / "songs")
+    songbook(tmp_path / "songs", 40)
     songs = tmp_path
     corpus = learned(songs, "run", 1)
     network = checkpoint.restored(checkpoint.load(songs / "run" / "last.pt"))

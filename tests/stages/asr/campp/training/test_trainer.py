@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,23 @@ from stages.asr.campp.training.checkpoint import BadCheckpoint, NotKept
 from stages.asr.campp.training.corpus import Corpus
 from stages.asr.campp.training.text import PHONES, TOKENS
 from stages.asr.campp.training.trainer import train
-from tests.stages.asr.campp.training.tones import chorus, lesson, songbook
+from tests.stages.asr.campp.training.tones import chorus, lesson, silent, songbook
 
 pytestmark = pytest.mark.timeout(120)
 
 
-def silent(line: str) -> None:
-    """Hear nothing of the progress."""
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a songbook whose frames are made; tests work in copies."""
+    made = tmp_path_factory.mktemp("prepared")
+    songbook(made / "songs")
+    corpus.prepare(lesson(made), made, made / "work", silent)
+    return made
 
 
 @pytest.fixture
-def songs(tmp_path: Path) -> Path:
-    songbook(tmp_path / "songs")
-    return tmp_path
+def songs(prepared: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(prepared, tmp_path, dirs_exist_ok=True))
 
 
 def learned(folder: Path, run: str, steps: int, until: int | None = None, **changed: Any) -> Corpus:

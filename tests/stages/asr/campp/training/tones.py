@@ -34,6 +34,10 @@ STEPS: dict[str, Any] = {
 }
 
 
+def silent(line: str) -> None:
+    """Hear nothing of the progress."""
+
+
 def sung(text: str, seed: int = 0) -> Samples:
     """Return the sound of a text."""
     rng = np.random.default_rng(seed)
