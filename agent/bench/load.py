@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from time import process_time
 
 import aiohttp
 import anyio
@@ -23,6 +24,7 @@ class Look:
 
     at: float  # s
     cpu: float  # s of all its threads
+    own: float  # s of this process, in which the callers are
     wakes: float  # times that the event loop woke somebody who slept
     on_time: float  # … less than 10 ms late
     stalls: float  # … 50 ms late or more
@@ -36,6 +38,7 @@ class Load:
     """What lay between two looks."""
 
     cores: float  # busy, on average
+    callers: float  # cores that the callers kept busy, which share the machine with it
     late_share: float  # of wake-ups of the event loop that were 10 ms late or more
     stalls: int
     worst_ms: float  # latest wake-up; of the last minute, where it took longer
@@ -51,7 +54,8 @@ class Load:
         late = f"{self.late_share:.1%} of its event loop's wake-ups 10 ms late or more"
         stalls = f"{self.stalls} of them 50 ms, the latest {self.worst_ms:.0f} ms"
         gave_way = f"{self.guesses_passed_over} guesses and {self.readings_passed_over} readings"
-        return f"agent: {self.cores:.2f} cores busy; {late} ({stalls}); {gave_way} gave way"
+        busy = f"agent: {self.cores:.2f} cores busy, its callers {self.callers:.2f}"
+        return f"{busy}; {late} ({stalls}); {gave_way} gave way"
 
 
 async def look(url: str) -> Look:
@@ -71,7 +75,7 @@ async def look(url: str) -> Look:
 
 
 def taken(text: str, at: float) -> Look:
-    """Return the counters in Prometheus' text, as they were ``at`` that second."""
+    """Return the counters in Prometheus' text, as they were ``at`` that second, and our own."""
     samples = {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
@@ -84,6 +88,7 @@ def taken(text: str, at: float) -> Look:
     return Look(
         at=at,
         cpu=value("process_cpu_seconds_total"),
+        own=process_time(),
         wakes=value(_LAG, "+Inf"),
         on_time=value(_LAG, _ON_TIME_S),
         stalls=value("firstword_event_loop_stalls_total"),
@@ -95,10 +100,11 @@ def taken(text: str, at: float) -> Look:
 
 def between(before: Look, after: Look) -> Load:
     """Return what happened between two looks at one agent."""
-    wakes = after.wakes - before.wakes
+    wakes, passed = after.wakes - before.wakes, max(after.at - before.at, 1e-3)
     late = wakes - (after.on_time - before.on_time)
     return Load(
-        cores=round((after.cpu - before.cpu) / max(after.at - before.at, 1e-3), 3),
+        cores=round((after.cpu - before.cpu) / passed, 3),
+        callers=round((after.own - before.own) / passed, 3),
         late_share=round(late / wakes, 4) if wakes else 0.0,
         stalls=round(after.stalls - before.stalls),
         worst_ms=round(after.worst * 1000, 1),
