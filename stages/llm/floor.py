@@ -12,7 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 CLAUSE = 12
-"""Tokens after which a reply lets others go first: its first clause, mostly."""
+"""Tokens of a clause that no mark has ended: nine of ten first clauses have fewer."""
+SHORTEST = 4
+"""Tokens from which a mark ends one, as in "I'm sorry,": its voice can speak then, and others go
+first. Half of all first clauses have six or seven."""
+MARKS = (",", ".", ";", ":", "?", "!")
 
 _CLAUSES_BEFORE_READING = 2
 
@@ -26,22 +30,30 @@ class Work:
         rest: called, perhaps more than once, when others should go first: then it shall leave as
             soon as it can, and ask again. Reading is done in one step and does not listen.
         reading: it is read ahead, and no reply.
-        made: tokens so far.
-        unread: those of them that nobody has taken; a guess is not read to its end.
+        clauses: so many are made.
+        unread: tokens that nobody has taken; a guess is not read to its end.
     """
 
     begin: Callable[[], None]
     rest: Callable[[], None]
     reading: bool = False
-    made: int = 0
+    clauses: int = 0
     unread: int = 0
+    _tokens: int = 0  # of the next clause
+
+    def made(self, token: str) -> None:
+        """Count a token."""
+        self._tokens += 1
+        marked = self._tokens >= SHORTEST and token.rstrip().endswith(MARKS)
+        if marked or self._tokens >= CLAUSE:
+            self.clauses, self._tokens = self.clauses + 1, 0
 
     @property
     def rank(self) -> tuple[int, int]:
         """What goes first has less."""
         if self.reading:
             return 0, 2 * _CLAUSES_BEFORE_READING - 1
-        return int(self.unread > CLAUSE), 2 * (self.made // CLAUSE)
+        return int(self.unread > CLAUSE), 2 * self.clauses
 
 
 @dataclass(eq=False)
@@ -67,7 +79,7 @@ class Floor:
     def begins_a_reply(self) -> bool:
         """Tell whether a reply is at its begin, being made or waiting for its turn."""
         works = self._waiting if self._holder is None else [self._holder, *self._waiting]
-        return any(not work.reading and work.made < CLAUSE for work in works)
+        return any(not work.reading and not work.clauses for work in works)
 
     def look(self) -> None:
         """Let the first of the line begin, or who has the turn rest; call it as ranks change."""

@@ -125,7 +125,9 @@ class Reply:
                 self._events.send_nowait(event)
             except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.WouldBlock):
                 self.stop()
-        self.work.made = made + 1
+        for choice in chunk.get("choices", ()):
+            if not _last(choice):
+                self.work.made(choice["text"])
         self.work.unread = self._events.statistics().current_buffer_used
         self._floor.look()
 

@@ -22,7 +22,11 @@ class Company:
         return work
 
     def makes(self, work: Work, tokens: int) -> None:
-        work.made += tokens
+        self.says(work, *["word "] * tokens)
+
+    def says(self, work: Work, *tokens: str) -> None:
+        for token in tokens:
+            work.made(token)
         self.floor.look()
 
 
@@ -61,6 +65,25 @@ def test_a_first_clause_is_made_to_its_end() -> None:
     assert company.told == ["Ada begins"]
     company.makes(ada, 1)
     assert company.told == ["Ada begins", "Ada rests"]
+
+
+def test_a_mark_ends_a_clause_that_is_long_enough_to_be_said() -> None:
+    company = Company()
+    ada = company.asks("Ada")
+    company.asks("Ben")
+    company.says(ada, "Well", ",", " I")
+    assert company.told == ["Ada begins"]
+    company.says(ada, " see", ".")
+    assert company.told == ["Ada begins", "Ada rests"]
+
+
+def test_what_follows_a_mark_is_counted_anew() -> None:
+    company = Company()
+    ada = company.asks("Ada")
+    company.says(ada, "I", "'m", " sorry", ", ", *["word "] * (CLAUSE - 1))
+    assert ada.clauses == 1
+    company.makes(ada, 1)
+    assert ada.clauses == 2
 
 
 def test_long_replies_take_turns_by_clauses_so_that_no_voice_runs_dry() -> None:
