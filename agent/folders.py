@@ -10,7 +10,7 @@ from pathlib import Path
 from agent.errors import NotPossible
 
 
-def make_folder(folder: Path, mode: int = 0o777) -> None:
+def make_folder(folder: Path) -> None:
     """Make a folder and those above it; one that is there stays as it is.
 
     Raises:
@@ -18,7 +18,7 @@ def make_folder(folder: Path, mode: int = 0o777) -> None:
             which the system says no more than that it exists.
     """
     try:
-        folder.mkdir(mode, parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), str(folder)) from error
 

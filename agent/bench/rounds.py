@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from statistics import median
 from typing import Any
 
@@ -43,8 +44,7 @@ class Round:
 
     calls: int
     turns: int
-    heard_ms: tuple[float, ...]
-    by_recording: Mapping[str, tuple[float, ...]]  # the same, of each recording
+    by_recording: Mapping[str, tuple[float, ...]]  # what was heard of each
     stages: dict[str, tuple[float, ...]]
     false_endpoints: int
     false_endpoints_heard: int  # a sound of the reply went out before the caller went on
@@ -52,6 +52,11 @@ class Round:
     load: Load | None  # how the agent bore it
     answered: tuple[dict[str, Any], ...] = field(repr=False)  # records: what ``stages`` are of
     records: tuple[dict[str, Any], ...] = field(repr=False)  # of every reply, those cut off too
+
+    @property
+    def heard_ms(self) -> tuple[float, ...]:
+        """The waits of all turns that were heard."""
+        return tuple(chain.from_iterable(self.by_recording.values()))
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON knows it."""
@@ -83,7 +88,6 @@ def sum_up(
     return Round(
         calls=count,
         turns=len(turns),
-        heard_ms=tuple(turn.heard_ms for turn in turns if turn.heard_ms is not None),
         by_recording=_by_recording(turns),
         stages={
             name: tuple(ms for span, ms in spans if span == name)

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from agent.commands.verbs import verb
 from agent.errors import NotPossible
 from agent.report import Budget, Comparison, Figures, Selection, compare, select, summarise
 from agent.report.select import from_store, without_words
@@ -41,7 +42,7 @@ def add(parser: ArgumentParser) -> None:
     parser.add_argument("--csv", action="store_true", help="print a row a turn, as CSV")
     verbs = parser.add_subparsers(dest="verb", metavar="compare A B")
     told = "show two selections side by side, and how sure their difference is"
-    other = verbs.add_parser("compare", help=told, description=told)
+    other = verb(verbs, "compare", told)
     other.add_argument("a", metavar="A", help=f"which turns: {_WHICH}")
     other.add_argument("b", metavar="B", help="which turns are compared with them; written alike")
     _common(other)

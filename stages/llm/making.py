@@ -96,7 +96,7 @@ class Reply:
         if self._cached is None and "timings" in chunk:
             self._cached = chunk["timings"]["cache_n"]
         made = len(self._words)
-        words = [choice["text"] for choice in chunk.get("choices", ()) if not _last(choice)]
+        words = _tokens(chunk)
         self._words += words
         try:
             self._loop.call_soon_threadsafe(self._put, chunk, made)
@@ -125,9 +125,8 @@ class Reply:
                 self._events.send_nowait(event)
             except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.WouldBlock):
                 self.stop()
-        for choice in chunk.get("choices", ()):
-            if not _last(choice):
-                self.work.made(choice["text"])
+        for token in _tokens(chunk):
+            self.work.made(token)
         self.work.unread = self._events.statistics().current_buffer_used
         self._floor.look()
 
@@ -151,8 +150,10 @@ class Reply:
         }
 
 
-def _last(choice: dict[str, Any]) -> bool:
-    return bool(choice.get("finish_reason"))
+def _tokens(chunk: dict[str, Any]) -> list[str]:
+    """Return the text of each token in it; the last chunk has none."""
+    choices = chunk.get("choices", ())
+    return [choice["text"] for choice in choices if not choice.get("finish_reason")]
 
 
 def _events(chunk: dict[str, Any], made: int, cached: int) -> list[LlmEvent]:

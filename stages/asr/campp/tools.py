@@ -19,9 +19,8 @@ from stages.errors import UserError
 def add(parser: argparse.ArgumentParser) -> None:
     """Describe the command's arguments."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
-    for name, (add_arguments, told) in _VERBS.items():
+    for name, (add_arguments, told) in (_VERBS | arguments.VERBS).items():
         add_arguments(verbs.add_parser(name, help=told, description=told))
-    arguments.add(verbs)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -3,32 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-VERBS = {
-    "speak": "make synthetic speech to train on",
-    "train": "train a model, or go on with it",
-    "export": "write a trained model as FP32, or as weights to go on from",
-    "quantize": "write a trained model as INT8: dynamic, static or quantisation-aware",
-    "evaluate": "count a model's word errors",
-    "words": "make a language model over words, for decoders that spell",
-}
-
-
-def add(verbs: Any) -> None:
-    """Describe the arguments of every verb; ``verbs`` is the command's group of subparsers."""
-    adds: dict[str, Callable[[argparse.ArgumentParser], None]] = {
-        "speak": _add_speak,
-        "train": _add_train,
-        "export": _add_export,
-        "quantize": _add_quantize,
-        "evaluate": _add_evaluate,
-        "words": _add_words,
-    }
-    for name, help_text in VERBS.items():
-        adds[name](verbs.add_parser(name, help=help_text, description=help_text))
 
 
 def _add_speak(parser: argparse.ArgumentParser) -> None:
@@ -216,3 +191,16 @@ def _add_words(parser: argparse.ArgumentParser) -> None:
         "--own", type=float, default=0.4, metavar="SHARE",
         help="how much the texts count beside the general model, 0 to 1 (default: %(default)s)",
     )  # fmt: skip
+
+
+VERBS = {
+    "speak": (_add_speak, "make synthetic speech to train on"),
+    "train": (_add_train, "train a model, or go on with it"),
+    "export": (_add_export, "write a trained model as FP32, or as weights to go on from"),
+    "quantize": (
+        _add_quantize, "write a trained model as INT8: dynamic, static or quantisation-aware"
+    ),
+    "evaluate": (_add_evaluate, "count a model's word errors"),
+    "words": (_add_words, "make a language model over words, for decoders that spell"),
+}  # fmt: skip
+"""Each verb's arguments, and a sentence about it."""
